@@ -1,0 +1,93 @@
+# Everything that can be done here is a target. `make` alone lists them.
+# Go 1.26 is all that is needed, but for the targets that say otherwise.
+
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+# The race detector needs cgo, and with it a C compiler.
+RACE     := $(shell command -v $$(go env CC) >/dev/null 2>&1 && echo -race)
+FUZZTIME ?= 30s
+BENCH    ?= .
+# Each tool is a module of its own, so that their dependencies never meet.
+tool = go tool -modfile=tools/$(1)/go.mod $(1)
+
+##@ Use
+.PHONY: help
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## Serve the embedded Iris model on port 8000
+	exec bin/tepal serve
+
+.PHONY: build
+build: ## Build the static binary bin/tepal
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/tepal ./cmd/tepal
+
+.PHONY: train
+train: ## Train the Iris forest again: artifacts/iris.onnx
+	CGO_ENABLED=0 go run ./cmd/train --unit cm
+
+##@ Check
+.PHONY: test
+test: ## Run all Go tests, shuffled, with the race detector where there is a C compiler
+	go test $(RACE) -shuffle=on ./...
+
+.PHONY: lint
+lint: ## Run the linters, and see that the module files are tidy
+	go vet ./...
+	$(call tool,golangci-lint) run ./...
+	go mod tidy -diff
+	for dir in tools/*/; do (cd "$$dir" && go mod tidy -diff); done
+
+.PHONY: smoke
+smoke: build ## Start the real binary, ask it for a prediction, stop it (needs curl)
+	scripts/smoke.sh bin/tepal
+
+.PHONY: cover
+cover: ## Show the test coverage of each function
+	go test -coverprofile=coverage.out ./...
+	go tool cover -func=coverage.out
+
+.PHONY: fuzz
+fuzz: ## Fuzz every parser for FUZZTIME each
+	scripts/fuzz.sh $(FUZZTIME)
+
+.PHONY: bench
+bench: ## Run the benchmarks that match BENCH
+	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: verify
+verify: test lint smoke retrain oracle-check ## Check everything that a release promises (needs curl and Python 3.11)
+	$(MAKE) fuzz FUZZTIME=10s
+
+.PHONY: retrain
+retrain: ## See that training again gives the very same artifact
+	CGO_ENABLED=0 go run ./cmd/train --unit cm --out bin/iris.onnx >/dev/null
+	cmp bin/iris.onnx artifacts/iris.onnx
+
+##@ Oracles (need Python 3.11)
+ORACLE := model/onnx/testdata
+
+.venv/oracle: $(ORACLE)/requirements.txt
+	python3 -m venv --clear $@
+	$@/bin/pip install --quiet --requirement $<
+	touch $@
+
+.PHONY: oracle
+oracle: .venv/oracle ## Record ONNX Runtime's answers again
+	.venv/oracle/bin/python $(ORACLE)/oracle.py
+
+.PHONY: oracle-check
+oracle-check: .venv/oracle ## See that ONNX Runtime still answers as recorded
+	.venv/oracle/bin/python $(ORACLE)/oracle.py --check
+
+##@ Clean
+.PHONY: clean
+clean: ## Remove what was built
+	rm -rf bin coverage.out .venv

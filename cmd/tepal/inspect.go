@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/tepalhq/tepal/model"
+	"github.com/tepalhq/tepal/model/repository"
+)
+
+type inspectCmd struct {
+	modelArg
+	JSON bool `name:"json" help:"Print the document that GET /models/NAME answers."`
+}
+
+// Help teaches what the flags alone do not.
+func (inspectCmd) Help() string {
+	return `Prints the name, version, digest, features with unit, training range and example, classes, operators, metrics, and whether the golden rows are answered as expected.`
+}
+
+// Run prints the model's document. A failed proof is part of it and no
+// failure; verify is for that.
+func (c *inspectCmd) Run(ctx context.Context, s streams) error {
+	served, err := repository.Open(ctx, c.source())
+	if served == nil {
+		return err
+	}
+	document := served.Document(served.Golden)
+	if c.JSON {
+		encoder := json.NewEncoder(s.out)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(document)
+	}
+	return printDocument(s.out, &document)
+}
+
+func printDocument(out io.Writer, d *model.Document) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(w, "model\t%s version %s (%s)\n", d.Name, d.Version, d.Task)
+	fmt.Fprintf(w, "digest\t%s\n", d.Digest)
+	fmt.Fprintf(w, "size\t%d bytes\n", d.Size)
+	fmt.Fprintf(w, "golden\t%s\n", goldenText(&d.Golden))
+	fmt.Fprintf(w, "operators\t%s\n", operatorsText(d.Operators))
+	if d.Classes != nil {
+		fmt.Fprintf(w, "classes\t%s\n", strings.Join(d.Classes.Texts(), ", "))
+	}
+	if d.Training != nil {
+		fmt.Fprintf(w, "trained\tby %s on %s (%d rows, %s)\n", d.Training.Trainer, d.Training.Data, d.Training.Rows, d.Training.Digest)
+	}
+	if d.Metrics != nil {
+		for _, name := range slices.Sorted(maps.Keys(d.Metrics.Values)) {
+			fmt.Fprintf(w, "%s\t%.4f (%s)\n", name, d.Metrics.Values[name], d.Metrics.Method)
+		}
+	}
+	fmt.Fprintf(w, "\nfeature\ttype\tunit\tminimum\tmaximum\texample\n")
+	for i := range d.Schema.Features {
+		f := &d.Schema.Features[i]
+		example := ""
+		if f.Example != nil {
+			example = fmt.Sprint(f.Example)
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", f.Name, f.JSONType, f.Unit, bound(f.Minimum), bound(f.Maximum), example)
+	}
+	return w.Flush()
+}
+
+func bound(v *float64) string {
+	if v == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*v, 'g', -1, 64)
+}
+
+func goldenText(g *model.GoldenDocument) string {
+	switch g.Status {
+	case model.GoldenProven:
+		return fmt.Sprintf("proven: %d golden rows answered as expected", g.Rows)
+	case model.GoldenAbsent:
+		return "absent: the file carries no golden rows"
+	default:
+		return string(g.Status) + ": " + g.Reason
+	}
+}
+
+func operatorsText(operators map[string]int) string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(operators)) {
+		list = append(list, fmt.Sprintf("%s ×%d", name, operators[name]))
+	}
+	return strings.Join(list, ", ")
+}
+
+// summary is a model in a line.
+func summary(m *repository.Served) string {
+	return fmt.Sprintf("%s version %s, %s, %s", m.Name, m.Version, m.Digest, goldenText(&m.Golden))
+}

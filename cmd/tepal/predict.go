@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/tepalhq/tepal/model"
+	"github.com/tepalhq/tepal/model/repository"
+	"github.com/tepalhq/tepal/model/rows"
+)
+
+type predictCmd struct {
+	Input  string `arg:"" optional:"" help:"CSV or JSON Lines file; standard input when left out or -." placeholder:"FILE"`
+	Model  string `short:"m" help:"ONNX file; the embedded Iris classifier when left out." placeholder:"MODEL.onnx"`
+	From   string `help:"Format of the input: csv, jsonl, or auto, which goes by the file's ending and takes standard input for CSV." enum:"auto,csv,jsonl" default:"auto"`
+	To     string `help:"Format of the output: jsonl or csv." enum:"jsonl,csv" default:"jsonl"`
+	Output string `short:"o" help:"File to write; standard output when left out." placeholder:"FILE"`
+}
+
+// Help teaches what the flags alone do not.
+func (predictCmd) Help() string {
+	return `A CSV file names its columns in its first line; columns that are no features are passed over. Each line of a JSON Lines file is an instance, as an object by feature name or an array in the order of the schema.
+Rows are answered as they are read, so a file may be of any length. The first faulty row ends the run and is named by its line.
+
+  tepal predict data/iris.csv
+  tepal predict --model model.onnx --to csv -o answers.csv rows.jsonl`
+}
+
+// Run predicts every row of the input.
+func (c *predictCmd) Run(ctx context.Context, s streams) (err error) {
+	served, err := repository.Open(ctx, repository.Source{Path: c.Model, Name: embeddedName(c.Model), Data: modelArg{}.source().Data})
+	if err != nil {
+		return err
+	}
+	in, name := s.in, "standard input"
+	if c.Input != "" && c.Input != "-" {
+		f, err := os.Open(c.Input)
+		if err != nil {
+			return err
+		}
+		defer f.Close()
+		in, name = f, c.Input
+	}
+	out := s.out
+	if c.Output != "" {
+		f, err := os.Create(c.Output)
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, f.Close()) }()
+		out = f
+	}
+	reader, err := c.reader(in, served.Codec, s.err)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	p := &progress{out: s.err, on: isTerminal(s.err) && !isTerminal(out), start: time.Now()}
+	defer p.end()
+	if err := predictAll(ctx, served, reader, newRowWriter(out, c.To, served.Codec), p); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	return nil
+}
+
+// rowReader reads one instance at a time, and returns io.EOF after the last.
+type rowReader interface{ Next(req *rows.Request) error }
+
+func (c *predictCmd) reader(in io.Reader, codec *rows.Codec, notes io.Writer) (rowReader, error) {
+	ending := strings.ToLower(filepath.Ext(c.Input))
+	if c.From == "jsonl" || c.From == "auto" && (ending == ".jsonl" || ending == ".ndjson" || ending == ".json") {
+		return &jsonLines{in: bufio.NewReader(in), codec: codec}, nil
+	}
+	reader, err := rows.NewCSVReader(in, codec)
+	if err == nil && len(reader.PassedOver()) > 0 {
+		fmt.Fprintf(notes, "tepal: columns that are no features are passed over: %s\n", strings.Join(reader.PassedOver(), ", "))
+	}
+	return reader, err
+}
+
+// jsonLines reads one instance a line; empty lines are passed over.
+type jsonLines struct {
+	in      *bufio.Reader
+	codec   *rows.Codec
+	decoder rows.Decoder
+	body    bytes.Buffer
+	line    int
+}
+
+func (j *jsonLines) Next(req *rows.Request) error {
+	for {
+		text, err := j.in.ReadBytes('\n')
+		if errors.Is(err, io.EOF) && len(text) > 0 {
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+		j.line++
+		text = bytes.TrimSpace(text)
+		if len(text) == 0 {
+			continue
+		}
+		// As an array of one, a line may be an object or a list of values.
+		j.body.Reset()
+		j.body.WriteByte('[')
+		j.body.Write(text)
+		j.body.WriteByte(']')
+		if err := j.decoder.Decode(j.codec, &j.body, req, 1); err != nil {
+			return fmt.Errorf("line %d: %w", j.line, explain(err))
+		}
+		return nil
+	}
+}
+
+// explain turns an error of the decoder into a line for a terminal.
+func explain(err error) error {
+	e, ok := errors.AsType[*model.Error](err)
+	if !ok {
+		return err
+	}
+	text := e.Detail
+	// The array around the line is not the caller's.
+	if at := strings.TrimPrefix(e.Pointer, "/0"); at != "" {
+		text = at + ": " + text
+	}
+	if e.Expected != "" {
+		text += ": expected " + e.Expected
+	}
+	if e.Got != "" {
+		text += ", got " + e.Got
+	}
+	return errors.New(text)
+}
+
+func predictAll(ctx context.Context, served *repository.Served, in rowReader, out rowWriter, p *progress) error {
+	var req rows.Request
+	var answers model.Predictions
+	for {
+		err := in.Next(&req)
+		if errors.Is(err, io.EOF) {
+			return out.flush()
+		}
+		if err == nil {
+			err = served.Predict(ctx, &req.Batch, &answers)
+		}
+		if err == nil {
+			err = out.write(&req, &answers)
+		}
+		if err != nil {
+			return errors.Join(err, out.flush())
+		}
+		p.row()
+	}
+}
+
+// rowWriter writes one prediction at a time.
+type rowWriter interface {
+	write(req *rows.Request, answers *model.Predictions) error
+	flush() error
+}
+
+func newRowWriter(out io.Writer, format string, codec *rows.Codec) rowWriter {
+	if format == "csv" {
+		return &csvWriter{csv: csv.NewWriter(out), codec: codec}
+	}
+	return &jsonWriter{out: bufio.NewWriterSize(out, 1<<16), codec: codec}
+}
+
+type jsonWriter struct {
+	out   *bufio.Writer
+	codec *rows.Codec
+	line  []byte
+}
+
+func (w *jsonWriter) write(req *rows.Request, answers *model.Predictions) error {
+	w.line = append(w.codec.AppendPrediction(w.line[:0], answers, 0, req.Warnings), '\n')
+	_, err := w.out.Write(w.line)
+	return err
+}
+
+func (w *jsonWriter) flush() error { return w.out.Flush() }
+
+type csvWriter struct {
+	csv    *csv.Writer
+	codec  *rows.Codec
+	headed bool
+}
+
+func (w *csvWriter) write(_ *rows.Request, answers *model.Predictions) error {
+	if !w.headed {
+		w.headed = true
+		if err := w.csv.Write(w.codec.CSVHeader(answers)); err != nil {
+			return err
+		}
+	}
+	return w.csv.Write(w.codec.CSVRecord(answers, 0))
+}
+
+func (w *csvWriter) flush() error {
+	w.csv.Flush()
+	return w.csv.Error()
+}
+
+// progress tells a person at a terminal how far a run is.
+type progress struct {
+	out   io.Writer
+	on    bool
+	start time.Time
+	last  time.Time
+	rows  int
+}
+
+func (p *progress) row() {
+	p.rows++
+	// Asking for the time at every row would be the slowest part of it.
+	if p.on && p.rows%1024 == 0 && time.Since(p.last) > 200*time.Millisecond {
+		p.last = time.Now()
+		p.show()
+	}
+}
+
+func (p *progress) show() {
+	fmt.Fprintf(p.out, "\r%d rows, %.0f rows/s", p.rows, float64(p.rows)/time.Since(p.start).Seconds())
+}
+
+func (p *progress) end() {
+	if p.on {
+		p.show()
+		fmt.Fprintln(p.out)
+	}
+}

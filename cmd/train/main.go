@@ -1,0 +1,305 @@
+// Command train learns a random forest from a CSV file and writes it as an
+// ONNX artifact that Tepal, or anything else that reads ONNX, can serve. It is
+// the only program here that links golearn: what is learnt leaves it as data,
+// and the server never runs the code that learnt it.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/tepalhq/tepal/model/onnx"
+)
+
+const description = `Learn a random forest from a CSV file and write it as an ONNX artifact.
+
+The file has a header, a column with the label, and numbers in every other
+column. The artifact carries, besides the forest, what a server needs to know
+of it: names, units and ranges, how good it was found to be, and golden rows
+with the answers that golearn gives, which are replayed before the model is
+called ready.
+
+Without flags it learns data/iris.csv and writes artifacts/iris.onnx. The same
+data, flags and seed write the same bytes.
+
+    train --unit cm
+    train --data wine.csv --label quality --out wine.onnx --trees 200
+
+It exits with 0 when the artifact is written, with 1 when something is wrong
+with the data or the disk, and with 2 when something is wrong with the flags.`
+
+// command holds the flags.
+type command struct {
+	Data  string   `group:"Data" default:"data/iris.csv" placeholder:"FILE" help:"CSV file to learn from (${default})."`
+	Label string   `group:"Data" placeholder:"COLUMN" help:"Column that holds the label; the last one when not given. All others are features. Labels that are all integers stay integers."`
+	Unit  []string `group:"Data" sep:"none" placeholder:"[FEATURE=]UNIT" help:"Unit of a feature, such as weight=kg, or of all that are not named, such as cm. May be repeated."`
+
+	Trees    int    `group:"Forest" default:"70" placeholder:"N" help:"Trees to grow; each casts one vote (${default})."`
+	Depth    int    `group:"Forest" default:"6" placeholder:"N" help:"Splits that a row passes at most in a tree. Deeper trees learn more detail, noise included (${default})."`
+	Features int    `group:"Forest" default:"0" placeholder:"N" help:"Features drawn at each node, of which the one that gains most information splits it; 0 is the square root of how many there are (${default})."`
+	MinLeaf  int    `group:"Forest" default:"1" placeholder:"N" help:"Rows that a split leaves on either side at least (${default})."`
+	Seed     uint64 `group:"Forest" default:"1" placeholder:"N" help:"Seed of all chance (${default})."`
+
+	Folds int `group:"Check" default:"10" placeholder:"N" help:"Folds of the stratified cross-validation, which tells how good the model is (${default})."`
+
+	Out          string `group:"Artifact" placeholder:"FILE" help:"File to write; artifacts/iris.onnx for data/iris.csv, and so on, when not given."`
+	Name         string `group:"Artifact" placeholder:"NAME" help:"What clients call the model by; the name of the file to write, without its ending, when not given."`
+	ModelVersion int64  `group:"Artifact" default:"1" placeholder:"N" help:"The model's version (${default})."`
+}
+
+// modelName is what onnx.Load takes for a name.
+var modelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+
+// Validate checks the numbers; kong calls it.
+func (c *command) Validate() error {
+	for _, flag := range []struct {
+		name          string
+		value         int64
+		lowest, limit int64
+	}{
+		{"trees", int64(c.Trees), 1, 10_000},
+		{"depth", int64(c.Depth), 1, 64},
+		{"features", int64(c.Features), 0, math.MaxInt32},
+		{"min-leaf", int64(c.MinLeaf), 1, math.MaxInt32},
+		{"folds", int64(c.Folds), 2, 1_000},
+		{"model-version", c.ModelVersion, 1, math.MaxInt64},
+	} {
+		switch {
+		case flag.value < flag.lowest:
+			return fmt.Errorf("--%s is %d, and the least is %d", flag.name, flag.value, flag.lowest)
+		case flag.value > flag.limit:
+			return fmt.Errorf("--%s is %d, and the most is %d", flag.name, flag.value, flag.limit)
+		}
+	}
+	return nil
+}
+
+// AfterApply derives the names that were not given; kong calls it once the
+// flags are checked.
+func (c *command) AfterApply() error {
+	if c.Out == "" {
+		c.Out = filepath.Join("artifacts", stem(c.Data)+".onnx")
+	}
+	if c.Name == "" {
+		c.Name = stem(c.Out)
+	}
+	if !modelName.MatchString(c.Name) {
+		return fmt.Errorf("%q is no name for a model: it takes 1 to 128 letters, digits, '.', '_' and '-', and starts with a letter or digit; give another with --name", c.Name)
+	}
+	return nil
+}
+
+// stem is a file's name without folder and ending.
+func stem(path string) string {
+	return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+}
+
+// usageError is a flag that does not fit the data.
+type usageError struct{ text string }
+
+func (e *usageError) Error() string { return e.text }
+
+// The exit codes.
+const (
+	exitOK = iota
+	exitFailure
+	exitUsage
+)
+
+func main() {
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the whole program, and returns its exit code.
+func run(args []string, stdout, stderr io.Writer) int {
+	var c command
+	helped := false
+	parser, err := kong.New(&c,
+		kong.Name("train"),
+		kong.Description(description),
+		kong.ConfigureHelp(kong.HelpOptions{NoAppDescFormat: true, WrapUpperBound: 100}),
+		kong.Writers(stdout, stderr),
+		// Only --help asks for an exit; what is parsed after that is not used.
+		kong.Exit(func(int) { helped = true }))
+	if err != nil {
+		fmt.Fprintf(stderr, "train: %v\n", err)
+		return exitFailure
+	}
+	_, err = parser.Parse(args)
+	switch {
+	case helped:
+		return exitOK
+	case err != nil:
+		return usage(stderr, err)
+	}
+	err = c.run(stdout, stderr)
+	if wrong, ok := errors.AsType[*usageError](err); ok {
+		return usage(stderr, wrong)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "train: %v\n", err)
+		return exitFailure
+	}
+	return exitOK
+}
+
+func usage(stderr io.Writer, err error) int {
+	fmt.Fprintf(stderr, "train: %v\ntrain --help tells what the flags mean\n", err)
+	return exitUsage
+}
+
+// Each use of chance has its own stream of the seed's generator, so that the
+// number of folds, say, has no influence on the forest.
+const (
+	streamForest = iota
+	streamTies
+	// streamFolds deals the rows to folds; fold i's forest uses the i-th after.
+	streamFolds
+)
+
+// source returns the generator of one stream.
+func (c *command) source(stream uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(c.Seed, stream))
+}
+
+func (c *command) run(stdout, stderr io.Writer) error {
+	data, err := os.ReadFile(c.Data)
+	if err != nil {
+		return err
+	}
+	t, err := readTable(c.Data, data, c.Label)
+	if err != nil {
+		return err
+	}
+	s, err := c.settings(t)
+	if err != nil {
+		return err
+	}
+	units, err := c.units(t.features)
+	if err != nil {
+		return err
+	}
+	// Better now than after the work.
+	if _, err := os.Stat(filepath.Dir(c.Out)); err != nil {
+		return fmt.Errorf("the folder of %s: %w", c.Out, err)
+	}
+	progress := newProgress(stderr, (c.Folds+1)*c.Trees)
+	artifact, md, err := c.train(t, s, units, progress.step)
+	progress.clear()
+	if err != nil {
+		return err
+	}
+	if err := writeFile(c.Out, artifact); err != nil {
+		return fmt.Errorf("writing %s: %w", c.Out, err)
+	}
+	if err := report(stdout, t, s, c, md.Metrics); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "\n%s: %s version %d, %d bytes, %s\n", c.Out, md.Name, md.Version, len(artifact), count(len(md.Golden.Rows), "golden row"))
+	return err
+}
+
+// settings resolves the flags that depend on the data.
+func (c *command) settings(t *table) (settings, error) {
+	s := settings{trees: c.Trees, depth: c.Depth, features: c.Features, minLeaf: c.MinLeaf}
+	if s.features == 0 {
+		s.features = max(1, int(math.Round(math.Sqrt(float64(len(t.features))))))
+	}
+	if s.features > len(t.features) {
+		return s, &usageError{fmt.Sprintf("--features is %d, and %s has %s", s.features, t.file, count(len(t.features), "feature"))}
+	}
+	if c.Folds > len(t.rows) {
+		return s, &usageError{fmt.Sprintf("--folds is %d, and %s has %s", c.Folds, t.file, count(len(t.rows), "row"))}
+	}
+	return s, nil
+}
+
+// units reads the --unit flags: a unit for each feature that has one.
+func (c *command) units(features []string) (map[string]string, error) {
+	units := make(map[string]string)
+	for _, flag := range c.Unit {
+		feature, unit, named := strings.Cut(flag, "=")
+		switch {
+		case !named:
+			for _, name := range features {
+				if units[name] == "" {
+					units[name] = flag
+				}
+			}
+		case slices.Contains(features, feature):
+			units[feature] = unit
+		default:
+			return nil, &usageError{fmt.Sprintf("--unit %s: there is no feature %q; the features are %s", flag, feature, strings.Join(features, ", "))}
+		}
+	}
+	return units, nil
+}
+
+// train makes the artifact's bytes, and the metadata in it.
+func (c *command) train(t *table, s settings, units map[string]string, grown func()) ([]byte, *onnx.Metadata, error) {
+	columns := newColumns(t.features, t.label, t.classes)
+	metrics, err := crossValidate(columns, t, s, c.Folds, c.source, grown)
+	if err != nil {
+		return nil, nil, err
+	}
+	f, err := trainForest(columns, t.rows, t.labels, s, c.source(streamForest), grown)
+	if err != nil {
+		return nil, nil, err
+	}
+	votes, err := f.votes(t.rows)
+	if err != nil {
+		return nil, nil, err
+	}
+	golden, err := goldenRows(f, t, votes, c.source(streamTies))
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := f.export(c.Name, t.classes)
+	if err != nil {
+		return nil, nil, err
+	}
+	m.ModelVersion = c.ModelVersion
+	md := &onnx.Metadata{
+		Name: c.Name, Version: c.ModelVersion,
+		Schema: newSchema(t, units), Metrics: metrics, Training: newTraining(t, c, s, votes), Golden: golden,
+	}
+	if err := m.SetMetadata(md); err != nil {
+		return nil, nil, err
+	}
+	return m.Marshal(), md, nil
+}
+
+// writeFile replaces a file as a whole: whoever reads it meanwhile, or after a
+// failure, finds the old bytes or the new ones.
+func writeFile(path string, data []byte) (err error) {
+	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			os.Remove(file.Name())
+		}
+	}()
+	_, err = file.Write(data)
+	if err == nil {
+		err = file.Chmod(0o644)
+	}
+	if closed := file.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
+}

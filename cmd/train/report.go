@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"golang.org/x/term"
+
+	"github.com/tepalhq/tepal/model"
+)
+
+// report prints how good the model was found to be.
+func report(w io.Writer, t *table, s settings, c *command, m *model.Metrics) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s: %s, %s, %s\n", t.file, count(len(t.rows), "row"), count(len(t.features), "feature"), classCount(t))
+	fmt.Fprintf(&text, "%s of depth %d at most, %d of %s at each node, %s or more in a leaf, seed %d\n\n",
+		count(s.trees, "tree"), s.depth, s.features, count(len(t.features), "feature"), count(s.minLeaf, "row"), c.Seed)
+	fmt.Fprintf(&text, "accuracy %.4f in stratified %d-fold cross-validation (standard deviation %.4f, folds from %.4f to %.4f)\n\n",
+		m.Values[accuracyMean], c.Folds, m.Values[accuracySpread], m.Values[accuracyLowest], m.Values[accuracyHighest])
+
+	table := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "class\tprecision\trecall\tF1\trows")
+	for _, class := range m.Classes {
+		fmt.Fprintf(table, "%s\t%.4f\t%.4f\t%.4f\t%d\n", class.Class, class.Precision, class.Recall, class.F1, class.Support)
+	}
+	fmt.Fprintf(table, "\nis \\ answered\t%s\n", strings.Join(t.classes.Texts(), "\t"))
+	for i, counts := range m.Confusion {
+		fmt.Fprint(table, t.classes.Text(i))
+		for _, n := range counts {
+			fmt.Fprintf(table, "\t%d", n)
+		}
+		fmt.Fprintln(table)
+	}
+	if err := table.Flush(); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+func classCount(t *table) string {
+	return fmt.Sprintf("%d classes of %s", t.classes.Len(), t.label)
+}
+
+// progress shows on a terminal how many trees are grown, and nothing
+// elsewhere.
+type progress struct {
+	// terminal is nil when there is none.
+	terminal    io.Writer
+	done, total int
+}
+
+// newProgress shows progress on w if that is a terminal.
+func newProgress(w io.Writer, total int) *progress {
+	p := &progress{total: total}
+	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
+		p.terminal = file
+	}
+	return p
+}
+
+// step counts one more tree.
+func (p *progress) step() {
+	p.done++
+	if p.terminal != nil {
+		fmt.Fprintf(p.terminal, "\rgrowing trees: %d of %d", p.done, p.total)
+	}
+}
+
+// clear takes the line away.
+func (p *progress) clear() {
+	if p.terminal != nil {
+		fmt.Fprint(p.terminal, "\r\x1b[K")
+	}
+}

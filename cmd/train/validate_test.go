@@ -1,0 +1,94 @@
+package main
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/sjwhitworth/golearn/evaluation"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tepalhq/tepal/model"
+)
+
+func TestStratifiedFolds(t *testing.T) {
+	var labels []int
+	for class, rows := range []int{5, 7, 11} {
+		for range rows {
+			labels = append(labels, class)
+		}
+	}
+	const folds = 4
+	foldOf := stratifiedFolds(labels, 3, folds, chance(1))
+	var sizes [folds]int
+	var byClass [3][folds]int
+	for row, fold := range foldOf {
+		sizes[fold]++
+		byClass[labels[row]][fold]++
+	}
+	// 23 rows in 4 folds are 5 or 6 a fold; of each class, the share rounded
+	// down or up.
+	for fold := range folds {
+		assert.Contains(t, []int{5, 6}, sizes[fold])
+		assert.Contains(t, []int{1, 2}, byClass[0][fold], "5 rows")
+		assert.Contains(t, []int{1, 2}, byClass[1][fold], "7 rows")
+		assert.Contains(t, []int{2, 3}, byClass[2][fold], "11 rows")
+	}
+	assert.Equal(t, foldOf, stratifiedFolds(labels, 3, folds, chance(1)))
+	assert.NotEqual(t, foldOf, stratifiedFolds(labels, 3, folds, chance(2)))
+}
+
+func TestCrossValidateIris(t *testing.T) {
+	iris := readIris(t)
+	c := newColumns(iris.features, iris.label, iris.classes)
+	source := func(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(1, stream)) }
+	grown := 0
+	m, err := crossValidate(c, iris, settings{trees: 20, depth: 6, features: 2, minLeaf: 1}, 5, source, func() { grown++ })
+	require.NoError(t, err)
+	assert.Equal(t, 100, grown, "20 trees for each of 5 folds")
+	assert.GreaterOrEqual(t, m.Values[accuracyMean], 0.92)
+
+	total, correct := int64(0), int64(0)
+	for class, counts := range m.Confusion {
+		assert.Equal(t, int64(50), m.Classes[class].Support, "each row is held out once")
+		for answer, n := range counts {
+			total += n
+			if class == answer {
+				correct += n
+			}
+		}
+	}
+	assert.Equal(t, int64(150), total)
+	assert.InDelta(t, float64(correct)/150, m.Values[accuracyMean], 1e-12, "folds of equal size")
+	assert.Equal(t, int64(50), m.Confusion[0][0], "setosa is linearly separable")
+}
+
+// By hand, from the definitions.
+func TestNewMetrics(t *testing.T) {
+	abc := readText(t, "x,kind\n1,a\n2,b\n3,c\n1,a\n2,b\n3,c\n")
+	c := newColumns(abc.features, abc.label, abc.classes)
+	pooled := make(evaluation.ConfusionMatrix)
+	pool(pooled, evaluation.ConfusionMatrix{"a": {"a": 2, "b": 1}, "b": {"b": 4}})
+	pool(pooled, evaluation.ConfusionMatrix{"a": {"a": 1}, "c": {"b": 5}})
+	m := newMetrics(c, pooled, []float64{0.5, 1, 0.75, 0.75})
+
+	assert.Equal(t, [][]int64{{3, 1, 0}, {0, 4, 0}, {0, 5, 0}}, m.Confusion)
+	assert.Equal(t, map[string]float64{
+		accuracyMean: 0.75, accuracySpread: math.Sqrt(0.125 / 4), accuracyLowest: 0.5, accuracyHighest: 1,
+	}, m.Values)
+	want := []model.ClassMetrics{
+		{Class: "a", Precision: 1, Recall: 0.75, F1: 6.0 / 7, Support: 4},
+		{Class: "b", Precision: 0.4, Recall: 1, F1: 4.0 / 7, Support: 4},
+		{Class: "c", Precision: 0, Recall: 0, F1: 0, Support: 5}, // never answered
+	}
+	require.Len(t, m.Classes, len(want))
+	for i, w := range want {
+		got := m.Classes[i]
+		assert.Equal(t, w.Class, got.Class)
+		assert.Equal(t, w.Support, got.Support)
+		assert.InDelta(t, w.Precision, got.Precision, 1e-15, w.Class)
+		assert.InDelta(t, w.Recall, got.Recall, 1e-15, w.Class)
+		assert.InDelta(t, w.F1, got.F1, 1e-15, w.Class)
+	}
+}

@@ -1,0 +1,173 @@
+// Package golden proves a model: it replays the golden rows that the artifact
+// carries through the decoder, the program and the encoder that requests go
+// through, and compares the answers with the expected ones.
+package golden
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"strings"
+
+	"github.com/tepalhq/tepal/model"
+	"github.com/tepalhq/tepal/model/rows"
+)
+
+// Prove replays the model's golden rows. A model without any is only made to
+// answer once. The document says what was found; when an answer was not the
+// expected one, or there was none, the error says so too.
+func Prove(ctx context.Context, m *model.Model, c *rows.Codec) (model.GoldenDocument, error) {
+	doc := model.GoldenDocument{Status: model.GoldenAbsent}
+	err := error(nil)
+	if m.Golden == nil || len(m.Golden.Rows) == 0 {
+		_, err = answer(ctx, m, c, []json.RawMessage{Example(&m.Schema)})
+	} else {
+		doc.Status, doc.Rows = model.GoldenProven, len(m.Golden.Rows)
+		err = replay(ctx, m, c)
+	}
+	if err != nil {
+		doc.Status, doc.Reason = model.GoldenFailed, err.Error()
+	}
+	return doc, err
+}
+
+// prediction is one answer as a client reads it.
+type prediction struct {
+	Label         any                 `json:"label"`
+	Probabilities map[string]*float64 `json:"probabilities"`
+	Value         any                 `json:"value"`
+}
+
+func replay(ctx context.Context, m *model.Model, c *rows.Codec) error {
+	instances := make([]json.RawMessage, len(m.Golden.Rows))
+	for i := range m.Golden.Rows {
+		instances[i] = m.Golden.Rows[i].Instance
+	}
+	predictions, err := answer(ctx, m, c, instances)
+	if err != nil {
+		return err
+	}
+	for i := range m.Golden.Rows {
+		if err := compare(m, &m.Golden.Rows[i], &predictions[i]); err != nil {
+			return fmt.Errorf("golden row %d (%s): %w", i, m.Golden.Rows[i].Instance, err)
+		}
+	}
+	return nil
+}
+
+// answer sends instances through the path of a request.
+func answer(ctx context.Context, m *model.Model, c *rows.Codec, instances []json.RawMessage) ([]prediction, error) {
+	body, err := json.Marshal(instances)
+	if err != nil {
+		return nil, fmt.Errorf("golden rows are not JSON: %w", err)
+	}
+	var decoder rows.Decoder
+	var request rows.Request
+	var answered model.Predictions
+	if err := decoder.Decode(c, bytes.NewBuffer(body), &request, len(instances)); err != nil {
+		return nil, fmt.Errorf("golden rows do not fit the schema: %w", err)
+	}
+	if err := m.Predict(ctx, &request.Batch, &answered); err != nil {
+		return nil, err
+	}
+	var predictions []prediction
+	if err := json.Unmarshal(c.Append(nil, &request, &answered), &predictions); err != nil {
+		return nil, fmt.Errorf("the answer to the golden rows cannot be read: %w", err)
+	}
+	return predictions, nil
+}
+
+// compare checks all that the golden row tells of its answer.
+func compare(m *model.Model, want *model.GoldenRow, got *prediction) error {
+	if want.Label != nil {
+		var label any
+		if err := json.Unmarshal(want.Label, &label); err != nil {
+			return fmt.Errorf("its label is no JSON: %w", err)
+		}
+		if !reflect.DeepEqual(label, got.Label) {
+			return fmt.Errorf("label %v is expected, and %v was answered", label, got.Label)
+		}
+	}
+	if want.Probabilities != nil && len(want.Probabilities) != m.Schema.Classes.Len() {
+		return fmt.Errorf("it has %d probabilities for %d classes", len(want.Probabilities), m.Schema.Classes.Len())
+	}
+	for i, p := range want.Probabilities {
+		class := m.Schema.Classes.Text(i)
+		if err := near(p, got.Probabilities[class], m.Golden.Tolerance); err != nil {
+			return fmt.Errorf("probability of %s: %w", class, err)
+		}
+	}
+	if want.Value == nil {
+		return nil
+	}
+	values, err := got.values()
+	if err != nil || len(values) != len(want.Value) {
+		return fmt.Errorf("values %v are expected, and %v was answered", want.Value, got.Value)
+	}
+	for i, v := range want.Value {
+		if err := near(v, &values[i], m.Golden.Tolerance); err != nil {
+			return fmt.Errorf("value %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// values returns the value of a regression as a list, whatever its form.
+func (p *prediction) values() ([]float64, error) {
+	list, ok := p.Value.([]any)
+	if !ok {
+		list = []any{p.Value}
+	}
+	values := make([]float64, len(list))
+	for i, v := range list {
+		if values[i], ok = v.(float64); !ok {
+			return nil, fmt.Errorf("%v is no number", v)
+		}
+	}
+	return values, nil
+}
+
+func near(want float64, got *float64, tolerance float64) error {
+	if got == nil || math.Abs(want-*got) > tolerance {
+		text := "none"
+		if got != nil {
+			text = fmt.Sprint(*got)
+		}
+		return fmt.Errorf("%v is expected within %v, and %s was answered", want, tolerance, text)
+	}
+	return nil
+}
+
+// Example returns an instance that the model takes, as a JSON object: the
+// example of each feature, or else a value from its range, or zero.
+func Example(s *model.Schema) json.RawMessage {
+	var b strings.Builder
+	for i := range s.Features {
+		b.WriteString(map[bool]string{true: "{", false: ","}[i == 0])
+		name, _ := json.Marshal(s.Features[i].Name)
+		value, _ := json.Marshal(exampleValue(&s.Features[i]))
+		b.Write(name)
+		b.WriteByte(':')
+		b.Write(value)
+	}
+	b.WriteByte('}')
+	return json.RawMessage(b.String())
+}
+
+func exampleValue(f *model.Feature) any {
+	switch {
+	case f.Example != nil:
+		return f.Example
+	case f.Type == model.String:
+		return ""
+	case f.Type == model.Bool:
+		return false
+	case f.Minimum != nil:
+		return *f.Minimum
+	default:
+		return 0
+	}
+}

@@ -1,0 +1,70 @@
+package model
+
+import "encoding/json"
+
+// Metrics say how good the model was found to be, and how that was found out.
+type Metrics struct {
+	// Method tells how the figures were obtained, such as "stratified 10-fold
+	// cross-validation".
+	Method string `json:"method"`
+	// Values are figures by name, such as "accuracy", mostly from 0 to 1.
+	Values map[string]float64 `json:"values"`
+	// Classes holds the figures of each class, in the order of Schema.Classes.
+	Classes []ClassMetrics `json:"classes,omitempty"`
+	// Confusion counts rows by true class (outer index) and predicted class.
+	Confusion [][]int64 `json:"confusion,omitempty"`
+}
+
+// ClassMetrics are one class's figures, each from 0 to 1.
+type ClassMetrics struct {
+	Class     string  `json:"class"`
+	Precision float64 `json:"precision"`
+	Recall    float64 `json:"recall"`
+	F1        float64 `json:"f1"`
+	// Support is the number of rows that truly are of this class.
+	Support int64 `json:"support"`
+}
+
+// Training says what the model was made from.
+type Training struct {
+	// Data names the training data, Digest its bytes ("sha256:…"), Rows its size.
+	Data   string `json:"data"`
+	Digest string `json:"digest"`
+	Rows   int64  `json:"rows"`
+	// Trainer is the program that made the model.
+	Trainer string `json:"trainer"`
+	// Settings are the trainer's own parameters.
+	Settings map[string]any `json:"settings,omitempty"`
+	// Labels counts the labels that the model answers for its training rows:
+	// the reference for drift of its predictions.
+	Labels map[string]int64 `json:"labels,omitempty"`
+}
+
+// Golden holds inputs with the outputs expected of them. They are replayed
+// before a model is called ready.
+type Golden struct {
+	// Source tells where the expected answers come from; never from the
+	// evaluator that they are there to check.
+	Source string `json:"source"`
+	// Tolerance is the largest absolute difference allowed in a probability or
+	// a value.
+	Tolerance float64     `json:"tolerance"`
+	Rows      []GoldenRow `json:"rows"`
+}
+
+// GoldenRow is one instance with its expected answer.
+type GoldenRow struct {
+	// Instance is the JSON of one instance: an array in the order of
+	// Schema.Features, or an object.
+	Instance json.RawMessage `json:"instance"`
+	// Label is the expected label, a JSON string or integer; absent for a
+	// regression.
+	Label json.RawMessage `json:"label,omitempty"`
+	// Probabilities are in the order of Schema.Classes; absent where only the
+	// label is checked.
+	Probabilities []float64 `json:"probabilities,omitempty"`
+	// Value is the expected result of a regression, a number for each target.
+	Value []float64 `json:"value,omitempty"`
+	// Why says what the row is there for.
+	Why string `json:"why,omitempty"`
+}

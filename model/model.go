@@ -1,0 +1,60 @@
+// Package model is Tepal's domain: what a model is, what it takes and what it
+// answers. It knows no wire protocol, no file format and no telemetry vendor;
+// those are adapters that translate to and from the types here.
+package model
+
+import (
+	"context"
+	"fmt"
+)
+
+// Program is the compiled form of a model's graph. Implementations are
+// immutable and safe for concurrent use.
+type Program interface {
+	// Run evaluates a batch. inputs are the graph's inputs in the order of
+	// Schema.Inputs, all with the same number of rows; outputs has one tensor
+	// for each of Schema.Outputs and its storage is reused. An error is a
+	// fault of the program, not of the caller's rows.
+	Run(ctx context.Context, inputs, outputs []Tensor) error
+}
+
+// Model is a loaded artifact. It is immutable once built and safe for
+// concurrent use.
+type Model struct {
+	// Name is what clients call the model by.
+	Name string
+	// Version is the model's version, a decimal integer as text.
+	Version string
+	// Digest identifies the artifact's bytes: "sha256:" and 64 hexadecimal digits.
+	Digest string
+	// Size is the artifact's length in bytes.
+	Size int
+	// Schema says what the model takes and answers.
+	Schema Schema
+	// Operators counts the graph's nodes by operator.
+	Operators map[string]int
+	// Metrics, Training and Golden come from the artifact's metadata; nil
+	// where it carries none.
+	Metrics  *Metrics
+	Training *Training
+	Golden   *Golden
+	// Program evaluates the graph.
+	Program Program
+}
+
+// Predict evaluates the batch into p, whose storage is reused. It returns an
+// *Error of KindDeadline or KindCanceled when ctx ended, and any other error
+// when the program itself failed.
+func (m *Model) Predict(ctx context.Context, b *Batch, p *Predictions) error {
+	if err := ContextError(ctx); err != nil {
+		return err
+	}
+	p.reset(&m.Schema)
+	if err := m.Program.Run(ctx, b.Inputs, p.Outputs); err != nil {
+		if ended := ContextError(ctx); ended != nil {
+			return ended
+		}
+		return fmt.Errorf("model %s version %s: %w", m.Name, m.Version, err)
+	}
+	return p.check(b.Rows)
+}

@@ -1,0 +1,324 @@
+package onnx
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/tepalhq/tepal/model"
+)
+
+// value is what the compiler knows of one value of the graph.
+type value struct {
+	name string
+	typ  model.Type
+	// rank is the number of dimensions, and -1 when it is not known.
+	rank int
+	// columns is the number of values in a row; 0 when it is not known.
+	columns int
+	// slot is where the value stands in a frame. Values that are the same by
+	// another name share one.
+	slot int
+	// constant is set for initializers.
+	constant *model.Tensor
+	// input is the graph input that this value has the rows and columns of.
+	input *value
+	// role and classes say what the value means, where an operator tells.
+	role    model.Role
+	classes *model.Classes
+}
+
+// need notes that a row of the value must have at least n columns, which
+// settles the width of a graph input that leaves it open.
+func (v *value) need(n int) error {
+	if v.columns > 0 && v.columns < n {
+		return fmt.Errorf("input %q has %d columns where %d are needed", v.name, v.columns, n)
+	}
+	if v.columns == 0 && v.input != nil {
+		v.input.columns = max(v.input.columns, n)
+	}
+	return nil
+}
+
+// node is a graph node while it is compiled: an operator's builder reads its
+// inputs and attributes, and describes its outputs.
+type node struct {
+	*Node
+	place   int
+	version int64
+	inputs  []*value
+	outputs []*value
+	attributes
+}
+
+func (n *node) operator() string { return operatorName(n.Domain, n.OpType) }
+
+// operatorName is how an operator is called in documents and errors: with its
+// domain, but for ai.onnx.
+func operatorName(domain, op string) string {
+	if domain == "" || domain == "ai.onnx" {
+		return op
+	}
+	return domain + "." + op
+}
+
+// fault says which node an error is about.
+func (n *node) fault(err error) error {
+	return fmt.Errorf("node %d %q (%s): %w", n.place, n.Name, n.operator(), err)
+}
+
+// operator is one operator that can be compiled.
+type operator struct {
+	// since and until are the versions of its domain that it is built for;
+	// until 0 means every later one.
+	since, until int64
+	// inputs is the number of inputs, outputs the largest number of outputs.
+	inputs, outputs int
+	// build checks the node, describes its outputs and returns its kernel; nil
+	// when the outputs only rename the input.
+	build func(n *node) (kernel, error)
+}
+
+// operators is every operator there is, by name. It is never written to.
+var operators = map[string]operator{
+	"Add":                               {since: 7, inputs: 2, outputs: 1, build: buildAdd},
+	"Cast":                              {since: 6, inputs: 1, outputs: 1, build: buildCast},
+	"Div":                               {since: 7, inputs: 2, outputs: 1, build: buildDiv},
+	"Identity":                          {since: 1, inputs: 1, outputs: 1, build: buildIdentity},
+	"ai.onnx.ml.TreeEnsembleClassifier": {since: 1, inputs: 1, outputs: 2, build: buildTreeClassifier},
+	"ai.onnx.ml.TreeEnsembleRegressor":  {since: 1, inputs: 1, outputs: 1, build: buildTreeRegressor},
+	"ai.onnx.ml.ZipMap":                 {since: 1, inputs: 1, outputs: 1, build: buildZipMap},
+}
+
+// compiler turns a graph into a program.
+type compiler struct {
+	graph    *Graph
+	versions map[string]int64
+	values   map[string]*value
+	inputs   []*value
+	outputs  []*value
+	program  *program
+}
+
+// compile checks the whole graph and returns its program with what it learned
+// of the graph's inputs and outputs.
+func compile(m *Model) (*compiler, error) {
+	c := &compiler{
+		graph:    &m.Graph,
+		versions: make(map[string]int64),
+		values:   make(map[string]*value),
+		program:  &program{},
+	}
+	for _, s := range m.OperatorSets {
+		c.versions[operatorName(s.Domain, "")] = s.Version
+	}
+	for _, step := range []func() error{c.addConstants, c.addInputs, c.addNodes, c.addOutputs} {
+		if err := step(); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// define gives a value its name, which no other may have.
+func (c *compiler) define(v *value) error {
+	if v.name == "" {
+		return errors.New("a value has no name")
+	}
+	if _, twice := c.values[v.name]; twice {
+		return fmt.Errorf("the value %q is defined twice", v.name)
+	}
+	c.values[v.name] = v
+	return nil
+}
+
+func (c *compiler) slot() int {
+	c.program.slots++
+	return c.program.slots - 1
+}
+
+func (c *compiler) addConstants() error {
+	for i := range c.graph.Initializers {
+		t := &c.graph.Initializers[i]
+		v := &value{name: t.Name, typ: t.Type, rank: len(t.Shape), columns: t.Width(), slot: c.slot(), constant: &t.Tensor}
+		if err := c.define(v); err != nil {
+			return fmt.Errorf("initializer %d: %w", i, err)
+		}
+		c.program.constants = append(c.program.constants, constant{v.slot, &t.Tensor})
+	}
+	return nil
+}
+
+// addInputs takes every graph input that is not a constant: older files list
+// their initializers as inputs too.
+func (c *compiler) addInputs() error {
+	for _, info := range c.graph.Inputs {
+		if v, ok := c.values[info.Name]; ok && v.constant != nil {
+			continue
+		}
+		v, err := inputValue(&info)
+		if err == nil {
+			v.slot = c.slot()
+			err = c.define(v)
+		}
+		if err != nil {
+			return fmt.Errorf("graph input %q: %w", info.Name, err)
+		}
+		c.inputs = append(c.inputs, v)
+		c.program.inputs = append(c.program.inputs, v.slot)
+	}
+	if len(c.inputs) == 0 {
+		return errors.New("the graph has no inputs")
+	}
+	return nil
+}
+
+// maxColumns bounds the width of an input, so that one row stays small
+// whatever a file claims.
+const maxColumns = 1 << 20
+
+func inputValue(info *ValueInfo) (*value, error) {
+	t := info.Type
+	if t.Tensor == model.Invalid {
+		return nil, errors.New("it is not a tensor of a supported type")
+	}
+	v := &value{name: info.Name, typ: t.Tensor, rank: len(t.Dims)}
+	switch len(t.Dims) {
+	case 1:
+		v.columns = 1
+	case 2:
+		if n := t.Dims[1].Value; n < 0 || n > maxColumns {
+			return nil, fmt.Errorf("its width %d is outside 1 to %d", n, maxColumns)
+		}
+		v.columns = int(t.Dims[1].Value)
+	default:
+		return nil, fmt.Errorf("it has %d dimensions; [rows] and [rows, columns] are supported", len(t.Dims))
+	}
+	v.input = v
+	return v, nil
+}
+
+func (c *compiler) addNodes() error {
+	for i := range c.graph.Nodes {
+		n := &node{Node: &c.graph.Nodes[i], place: i}
+		if err := c.addNode(n); err != nil {
+			return n.fault(err)
+		}
+	}
+	return nil
+}
+
+func (c *compiler) addNode(n *node) error {
+	op, err := c.lookUp(n)
+	if err != nil {
+		return err
+	}
+	for _, name := range n.Inputs {
+		v, ok := c.values[name]
+		if !ok {
+			return c.undefined(name)
+		}
+		n.inputs = append(n.inputs, v)
+	}
+	for _, name := range n.Outputs {
+		n.outputs = append(n.outputs, &value{name: name, rank: -1, slot: c.slot()})
+	}
+	if err := n.index(n.Attributes); err != nil {
+		return err
+	}
+	k, err := op.build(n)
+	if err == nil {
+		err = n.finish()
+	}
+	if err != nil {
+		return err
+	}
+	for _, v := range n.outputs {
+		// An output with no name is one that nobody wants.
+		if v.name == "" {
+			continue
+		}
+		if err := c.define(v); err != nil {
+			return err
+		}
+	}
+	if k != nil {
+		c.program.steps = append(c.program.steps, newStep(n, k))
+	}
+	return nil
+}
+
+// lookUp finds the node's operator and checks its version and arity.
+func (c *compiler) lookUp(n *node) (operator, error) {
+	op, ok := operators[n.operator()]
+	if !ok {
+		return op, errors.New("unknown operator")
+	}
+	n.version, ok = c.versions[operatorName(n.Domain, "")]
+	switch {
+	case !ok:
+		return op, errors.New("the file imports no operator set of its domain")
+	case n.version < op.since || op.until > 0 && n.version > op.until:
+		return op, fmt.Errorf("version %d of its operator set is not supported", n.version)
+	case len(n.Inputs) != op.inputs:
+		return op, fmt.Errorf("it has %d inputs where %d are needed", len(n.Inputs), op.inputs)
+	case len(n.Outputs) < 1 || len(n.Outputs) > op.outputs:
+		return op, fmt.Errorf("it has %d outputs where 1 to %d are possible", len(n.Outputs), op.outputs)
+	}
+	return op, nil
+}
+
+// undefined tells a value that comes too late from one that never comes.
+func (c *compiler) undefined(name string) error {
+	for i := range c.graph.Nodes {
+		for _, out := range c.graph.Nodes[i].Outputs {
+			if out == name && name != "" {
+				return fmt.Errorf("input %q comes from node %d, which does not stand before it: the graph has a cycle or is not sorted", name, i)
+			}
+		}
+	}
+	return fmt.Errorf("input %q is not defined", name)
+}
+
+func (c *compiler) addOutputs() error {
+	if len(c.graph.Outputs) == 0 {
+		return errors.New("the graph has no outputs")
+	}
+	taken := make(map[int]bool)
+	for _, s := range c.program.inputs {
+		taken[s] = true
+	}
+	for _, k := range c.program.constants {
+		taken[k.slot] = true
+	}
+	seen := make(map[string]bool)
+	for _, info := range c.graph.Outputs {
+		v, ok := c.values[info.Name]
+		if !ok {
+			return fmt.Errorf("graph output %q is not defined", info.Name)
+		}
+		if seen[info.Name] {
+			return fmt.Errorf("graph output %q stands twice", info.Name)
+		}
+		seen[info.Name] = true
+		if err := checkOutput(&info.Type, v); err != nil {
+			return fmt.Errorf("graph output %q: %w", info.Name, err)
+		}
+		c.outputs = append(c.outputs, v)
+		c.program.outputs = append(c.program.outputs, output{slot: v.slot, shared: taken[v.slot]})
+		taken[v.slot] = true
+	}
+	return nil
+}
+
+// checkOutput holds the file's word on an output against what its operators
+// make of it; a type that is left out is no word.
+func checkOutput(t *ValueType, v *value) error {
+	want := t.Tensor
+	if t.MapKey != model.Invalid {
+		want = t.MapValue
+	}
+	if want != model.Invalid && want != v.typ {
+		return fmt.Errorf("it is declared as %v and computed as %v", want, v.typ)
+	}
+	return nil
+}

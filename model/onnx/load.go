@@ -1,0 +1,223 @@
+package onnx
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"strconv"
+
+	"github.com/tepalhq/tepal/model"
+)
+
+// Load reads an ONNX file and compiles it into a model that can predict. The
+// name and version are the file's own where it has Tepal's metadata; otherwise
+// name is used, and the file's model_version, or 1. It keeps no reference to
+// data. An error says what is wrong with the file: it names the node, the
+// operator and the fault, or the metadata key.
+func Load(data []byte, name string) (*model.Model, error) {
+	file, err := Parse(data)
+	if err != nil {
+		return nil, err
+	}
+	md, err := file.ReadMetadata()
+	if err != nil {
+		return nil, err
+	}
+	c, err := compile(file)
+	if err != nil {
+		return nil, err
+	}
+	schema, err := c.schema(md.Schema)
+	if err != nil {
+		return nil, err
+	}
+	m := &model.Model{
+		Name: name, Digest: Digest(data), Size: len(data),
+		Schema: *schema, Operators: make(map[string]int),
+		Metrics: md.Metrics, Training: md.Training, Golden: md.Golden,
+		Program: c.program,
+	}
+	if md.Name != "" {
+		m.Name = md.Name
+	}
+	m.Version = strconv.FormatInt(cmp.Or(md.Version, max(file.ModelVersion, 1)), 10)
+	if !validName.MatchString(m.Name) {
+		return nil, fmt.Errorf("%q is no name for a model: it takes 1 to 128 letters, digits, '.', '_' and '-', and starts with a letter or digit", m.Name)
+	}
+	for i := range file.Graph.Nodes {
+		m.Operators[operatorName(file.Graph.Nodes[i].Domain, file.Graph.Nodes[i].OpType)]++
+	}
+	return m, nil
+}
+
+// validName keeps names fit for a URL path, a label and a file name.
+var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
+
+// Digest returns the digest of an artifact's bytes, "sha256:" and 64
+// hexadecimal digits.
+func Digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// schema joins what the graph tells with what the metadata says, which must
+// agree where both speak.
+func (c *compiler) schema(md *Schema) (*model.Schema, error) {
+	s := &model.Schema{}
+	for _, v := range c.inputs {
+		if v.columns == 0 {
+			return nil, fmt.Errorf("the width of graph input %q is neither declared nor told by its use", v.name)
+		}
+		s.Inputs = append(s.Inputs, model.Input{Name: v.name, Type: v.typ, Columns: v.columns, Vector: v.rank == 1})
+	}
+	if md == nil {
+		md = &Schema{}
+	}
+	if err := c.bindFeatures(s, md.Features); err != nil {
+		return nil, err
+	}
+	if err := c.describeOutputs(s, md); err != nil {
+		return nil, err
+	}
+	if err := s.Validate(); err != nil {
+		return nil, fmt.Errorf("schema: %w", err)
+	}
+	return s, nil
+}
+
+// bindFeatures binds the named features to the inputs' columns in order, and
+// names them after the inputs when there are no names.
+func (c *compiler) bindFeatures(s *model.Schema, named []model.Feature) error {
+	for i, in := range s.Inputs {
+		for column := range in.Columns {
+			f := model.Feature{Name: in.Name}
+			if in.Columns > 1 {
+				f.Name = in.Name + "_" + strconv.Itoa(column)
+			}
+			if at := len(s.Features); at < len(named) {
+				f = named[at]
+			}
+			f.Type, f.Input, f.Column = in.Type, i, column
+			s.Features = append(s.Features, f)
+		}
+	}
+	if len(named) > 0 && len(named) != len(s.Features) {
+		return fmt.Errorf("the schema names %d features and the graph takes %d", len(named), len(s.Features))
+	}
+	return nil
+}
+
+func (c *compiler) describeOutputs(s *model.Schema, md *Schema) error {
+	for _, o := range md.Outputs {
+		if v, ok := c.values[o.Name]; !ok || !c.isOutput(v) {
+			return fmt.Errorf("the schema describes the output %q, which the graph does not have", o.Name)
+		}
+	}
+	taken := make(map[model.Role]bool)
+	for _, v := range c.outputs {
+		o := model.Output{Name: v.name, Role: c.role(v), Type: v.typ, Columns: v.columns}
+		for _, said := range md.Outputs {
+			if said.Name == v.name {
+				o.Role = said.Role
+			}
+		}
+		if taken[o.Role] {
+			o.Role = model.RoleOther
+		}
+		taken[o.Role] = true
+		if err := checkRole(&o); err != nil {
+			return err
+		}
+		adoptClasses(s, v, o.Role)
+		s.Outputs = append(s.Outputs, o)
+	}
+	s.Task = model.Regression
+	if taken[model.RoleLabel] || taken[model.RoleProbabilities] {
+		s.Task = model.Classification
+	}
+	return agree(s, md)
+}
+
+func (c *compiler) isOutput(v *value) bool {
+	for _, o := range c.outputs {
+		if o == v {
+			return true
+		}
+	}
+	return false
+}
+
+// role is what an output means where the metadata does not say: what its
+// operators say, and else what its type suggests.
+func (c *compiler) role(v *value) model.Role {
+	switch {
+	case v.role != "":
+		return v.role
+	case v.typ.IsFloat():
+		return model.RoleValue
+	case v.typ == model.String || v.typ == model.Int64:
+		return model.RoleLabel
+	default:
+		return model.RoleOther
+	}
+}
+
+func checkRole(o *model.Output) error {
+	fits := true
+	switch o.Role {
+	case model.RoleLabel:
+		fits = o.Type == model.String || o.Type == model.Int64
+	case model.RoleProbabilities, model.RoleValue:
+		fits = o.Type.IsFloat()
+	case model.RoleOther:
+	default:
+		return fmt.Errorf("output %q has the unknown role %q", o.Name, o.Role)
+	}
+	if !fits {
+		return fmt.Errorf("output %q is of type %v, which cannot be a %s", o.Name, o.Type, o.Role)
+	}
+	return nil
+}
+
+// adoptClasses takes the classes of the probabilities, whose columns they
+// name, and else those of the label.
+func adoptClasses(s *model.Schema, v *value, r model.Role) {
+	if v.classes == nil {
+		return
+	}
+	if r == model.RoleProbabilities || r == model.RoleLabel && s.Classes.Len() == 0 {
+		s.Classes = *v.classes
+	}
+}
+
+// agree holds the metadata's word on task and classes against the graph's, and
+// sees to it that every column of the probabilities has a class.
+func agree(s *model.Schema, md *Schema) error {
+	if md.Task != "" && md.Task != s.Task {
+		return fmt.Errorf("the schema says %s and the graph's outputs make it a %s", md.Task, s.Task)
+	}
+	if md.Classes != nil {
+		if s.Classes.Len() == 0 {
+			s.Classes = *md.Classes
+		}
+		if !s.Classes.Equal(*md.Classes) {
+			return fmt.Errorf("the schema's classes %v are not the graph's %v", md.Classes.Texts(), s.Classes.Texts())
+		}
+	}
+	for _, o := range s.Outputs {
+		if o.Role != model.RoleProbabilities {
+			continue
+		}
+		if s.Classes.Len() == 0 {
+			for i := range o.Columns {
+				s.Classes.Ints = append(s.Classes.Ints, int64(i))
+			}
+		}
+		if o.Columns != s.Classes.Len() {
+			return fmt.Errorf("output %q has %d columns for %d classes", o.Name, o.Columns, s.Classes.Len())
+		}
+	}
+	return nil
+}

@@ -1,0 +1,136 @@
+package onnx
+
+import (
+	"context"
+	"sync"
+
+	"github.com/tepalhq/tepal/model"
+)
+
+// kernel computes a node's outputs from its inputs. It is immutable and safe
+// for concurrent use; it gives each output its shape and keeps its storage.
+type kernel interface {
+	run(in, out []*model.Tensor) error
+}
+
+// program is a compiled graph: steps over numbered slots. It implements
+// model.Program.
+type program struct {
+	slots     int
+	inputs    []int
+	constants []constant
+	steps     []step
+	outputs   []output
+	frames    sync.Pool
+}
+
+type constant struct {
+	slot   int
+	tensor *model.Tensor
+}
+
+type step struct {
+	kernel  kernel
+	in, out []int
+	node    *node
+}
+
+// output is a slot that leaves the program. A shared one is also an input, a
+// constant or another output, and is copied; any other is handed over.
+type output struct {
+	slot   int
+	shared bool
+}
+
+func newStep(n *node, k kernel) step {
+	s := step{kernel: k, node: n}
+	for _, v := range n.inputs {
+		s.in = append(s.in, v.slot)
+	}
+	for _, v := range n.outputs {
+		s.out = append(s.out, v.slot)
+	}
+	return s
+}
+
+// frame is the working memory of one evaluation, kept for the next.
+type frame struct {
+	values []model.Tensor
+	// in and out hold each step's tensors.
+	in, out [][]*model.Tensor
+}
+
+func (p *program) newFrame() *frame {
+	f := &frame{values: make([]model.Tensor, p.slots)}
+	at := func(slots []int) []*model.Tensor {
+		tensors := make([]*model.Tensor, len(slots))
+		for i, s := range slots {
+			tensors[i] = &f.values[s]
+		}
+		return tensors
+	}
+	for _, s := range p.steps {
+		f.in, f.out = append(f.in, at(s.in)), append(f.out, at(s.out))
+	}
+	for _, c := range p.constants {
+		f.values[c.slot] = *c.tensor
+	}
+	return f
+}
+
+// Run implements model.Program. A warm frame makes it allocate nothing.
+func (p *program) Run(ctx context.Context, inputs, outputs []model.Tensor) error {
+	f, ok := p.frames.Get().(*frame)
+	if !ok {
+		f = p.newFrame()
+	}
+	defer p.release(f)
+	for i, slot := range p.inputs {
+		f.values[slot] = inputs[i]
+	}
+	for i := range p.steps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		s := &p.steps[i]
+		if err := s.kernel.run(f.in[i], f.out[i]); err != nil {
+			return s.node.fault(err)
+		}
+	}
+	for i, o := range p.outputs {
+		if o.shared {
+			outputs[i].CopyFrom(&f.values[o.slot])
+		} else {
+			outputs[i], f.values[o.slot] = f.values[o.slot], outputs[i]
+		}
+	}
+	return nil
+}
+
+// release forgets the caller's inputs and keeps the rest for the next run.
+func (p *program) release(f *frame) {
+	for _, slot := range p.inputs {
+		f.values[slot] = model.Tensor{}
+	}
+	p.frames.Put(f)
+}
+
+// pool is a sync.Pool of pointers to T, for what kernels need beside a frame.
+type pool[T any] struct{ sync.Pool }
+
+func (p *pool[T]) get() *T {
+	if v, ok := p.Get().(*T); ok {
+		return v
+	}
+	return new(T)
+}
+
+func (p *pool[T]) put(v *T) { p.Put(v) }
+
+// resize gives s the length n; its elements are then unspecified.
+func resize[E any](s []E, n int) []E {
+	if cap(s) >= n {
+		return s[:n]
+	}
+	return make([]E, n)
+}

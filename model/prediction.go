@@ -1,0 +1,67 @@
+package model
+
+import "fmt"
+
+// Predictions are the answers for a batch, column by column: a label and its
+// probabilities, or a value, for each row. They are filled by Model.Predict
+// and reused by one goroutine at a time.
+type Predictions struct {
+	// Rows is the number of instances answered.
+	Rows int
+	// Outputs has one tensor for each of Schema.Outputs.
+	Outputs []Tensor
+
+	schema *Schema
+}
+
+func (p *Predictions) reset(s *Schema) {
+	p.schema = s
+	p.Rows = 0
+	if len(p.Outputs) != len(s.Outputs) {
+		p.Outputs = make([]Tensor, len(s.Outputs))
+	}
+}
+
+// check holds the program to its word: each output has a row for each instance.
+func (p *Predictions) check(rows int) error {
+	for i := range p.Outputs {
+		if got := p.Outputs[i].Rows(); got != rows {
+			return fmt.Errorf("output %q has %d rows for %d instances", p.schema.Outputs[i].Name, got, rows)
+		}
+	}
+	p.Rows = rows
+	return nil
+}
+
+// Label returns the tensor of labels, one a row, of type Int64 or String; nil
+// when the model answers none.
+func (p *Predictions) Label() *Tensor { return p.output(RoleLabel) }
+
+// Probabilities returns the tensor of class probabilities, a column for each
+// of Schema.Classes in their order; nil when the model answers none.
+func (p *Predictions) Probabilities() *Tensor { return p.output(RoleProbabilities) }
+
+// Value returns the tensor of regressed values; nil when the model answers none.
+func (p *Predictions) Value() *Tensor { return p.output(RoleValue) }
+
+func (p *Predictions) output(r Role) *Tensor {
+	for i := range p.schema.Outputs {
+		if p.schema.Outputs[i].Role == r {
+			return &p.Outputs[i]
+		}
+	}
+	return nil
+}
+
+// Class returns the index in Schema.Classes of the label of row i, or -1 when
+// there is none.
+func (p *Predictions) Class(i int) int {
+	t := p.Label()
+	if t == nil {
+		return -1
+	}
+	if t.Type == String {
+		return p.schema.Classes.indexString(t.Strings[i])
+	}
+	return p.schema.Classes.indexInt(t.Int64s[i])
+}

@@ -1,0 +1,104 @@
+// Package rows reads instances and writes predictions, in JSON and in CSV. It
+// is the one place where text becomes a batch and back: POST /predict, tepal
+// predict, and the replay of golden rows before a model is called ready all go
+// through it.
+package rows
+
+import (
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/tepalhq/tepal/model"
+)
+
+// Codec reads instances and writes predictions of one model. It is immutable
+// and safe for concurrent use.
+type Codec struct {
+	schema *model.Schema
+	// index finds a feature by name.
+	index map[string]int
+	// classes are the classes as JSON object names, colon included.
+	classes [][]byte
+	// ranged tells whether any feature has a training range.
+	ranged bool
+	// model is the member that names the model in an answer.
+	model []byte
+}
+
+// New returns the codec of a model.
+func New(m *model.Model) *Codec {
+	c := &Codec{schema: &m.Schema, index: make(map[string]int, len(m.Schema.Features))}
+	for i := range m.Schema.Features {
+		f := &m.Schema.Features[i]
+		c.index[f.Name] = i
+		c.ranged = c.ranged || f.Minimum != nil || f.Maximum != nil
+	}
+	for _, text := range m.Schema.Classes.Texts() {
+		c.classes = append(c.classes, append(quote(nil, text), ':'))
+	}
+	c.model = append(c.model, `"model":{"name":`...)
+	c.model = append(quote(c.model, m.Name), `,"version":`...)
+	c.model = append(quote(c.model, m.Version), `,"digest":`...)
+	c.model = append(quote(c.model, m.Digest), '}')
+	return c
+}
+
+// quote appends s as a JSON string. Invalid UTF-8 becomes the replacement
+// character, so there is no error to return.
+func quote(dst []byte, s string) []byte {
+	dst, _ = jsontext.AppendQuote(dst, s)
+	return dst
+}
+
+// Form is how the instances of a request stood in it; the answer takes the
+// corresponding form.
+type Form uint8
+
+// The forms of a request.
+const (
+	// Single is one instance as an object; the answer is an object.
+	Single Form = iota
+	// Array is an array of instances; the answer is an array.
+	Array
+	// Instances is an object with the member "instances"; the answer has the
+	// member "predictions".
+	Instances
+)
+
+// Request is what a body of instances holds. It is reused by one goroutine at
+// a time.
+type Request struct {
+	Form  Form
+	Batch model.Batch
+	// Warnings are the values outside their training range, by row.
+	Warnings []Warning
+}
+
+func (r *Request) reset(c *Codec) {
+	r.Form = Single
+	r.Batch.Reset(c.schema)
+	r.Warnings = r.Warnings[:0]
+}
+
+// Warning is a value that is answered although training never saw its like.
+type Warning struct {
+	Row     int
+	Feature int
+	Value   float64
+}
+
+// number appends v in the shortest form that reads back as the same number of
+// the given size in bits; NaN and the infinities, which JSON cannot write,
+// become null.
+func number(dst []byte, v float64, bits int) []byte {
+	if v != v || v-v != 0 {
+		return append(dst, "null"...)
+	}
+	// Beyond 21 digits an exponent is shorter; so it is in JavaScript.
+	format := byte('f')
+	if a := max(v, -v); a != 0 && (a < 1e-6 || a >= 1e21) {
+		format = 'e'
+	}
+	return strconv.AppendFloat(dst, v, format, -1, bits)
+}

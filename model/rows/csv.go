@@ -1,0 +1,148 @@
+package rows
+
+import (
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/tepalhq/tepal/model"
+)
+
+// CSVReader reads instances from CSV (RFC 4180) whose first record names the
+// columns. Columns that are no features are passed over.
+type CSVReader struct {
+	csv   *csv.Reader
+	codec *Codec
+	// columns is the place in a record of each feature.
+	columns []int
+	passed  []string
+}
+
+// NewCSVReader reads the header. It is an error when a feature has no column,
+// or more than one.
+func NewCSVReader(r io.Reader, c *Codec) (*CSVReader, error) {
+	reader := csv.NewReader(r)
+	reader.ReuseRecord = true
+	header, err := reader.Read()
+	if errors.Is(err, io.EOF) {
+		return nil, errors.New("line 1: there is no header")
+	}
+	if err != nil {
+		return nil, err
+	}
+	v := &CSVReader{csv: reader, codec: c, columns: make([]int, len(c.schema.Features))}
+	found := make([]bool, len(v.columns))
+	for column, name := range header {
+		name = strings.TrimSpace(strings.TrimPrefix(name, "\ufeff"))
+		i, ok := c.index[name]
+		switch {
+		case !ok:
+			v.passed = append(v.passed, name)
+			continue
+		case found[i]:
+			return nil, fmt.Errorf("line 1: two columns are called %q", name)
+		}
+		found[i], v.columns[i] = true, column
+	}
+	for i, ok := range found {
+		if !ok {
+			return nil, fmt.Errorf("line 1: there is no column for the feature %q", c.schema.Features[i].Name)
+		}
+	}
+	return v, nil
+}
+
+// PassedOver returns the names of the columns that are no features.
+func (v *CSVReader) PassedOver() []string { return v.passed }
+
+// Next reads one instance into req, which it empties first. It returns io.EOF
+// after the last one, and errors that name line and column.
+func (v *CSVReader) Next(req *Request) error {
+	record, err := v.csv.Read()
+	if err != nil {
+		return err
+	}
+	req.reset(v.codec)
+	row := req.Batch.Append(v.codec.schema)
+	for i, column := range v.columns {
+		if err := v.cell(req, row, i, strings.TrimSpace(record[column])); err != nil {
+			line, at := v.csv.FieldPos(column)
+			return fmt.Errorf("line %d, column %d: feature %q: %w", line, at, v.codec.schema.Features[i].Name, err)
+		}
+	}
+	return nil
+}
+
+func (v *CSVReader) cell(req *Request, row, i int, text string) error {
+	f := &v.codec.schema.Features[i]
+	t := &req.Batch.Inputs[f.Input]
+	at := row*v.codec.schema.Inputs[f.Input].Columns + f.Column
+	switch f.Type {
+	case model.String:
+		t.Strings[at] = text
+		return nil
+	case model.Bool:
+		value, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%q is neither true nor false", clip(text))
+		}
+		t.Bools[at] = value
+		return nil
+	}
+	// ParseFloat also reads inf, nan and hexadecimal, which are no numbers here.
+	value, ok := 0.0, strings.Trim(text, "0123456789+-.eE") == ""
+	if ok {
+		value, ok = parseNumber(t, at, []byte(text))
+	}
+	if !ok {
+		return fmt.Errorf("%q is no %v number", clip(text), f.Type)
+	}
+	if f.Outside(value) {
+		req.Warnings = append(req.Warnings, Warning{Row: row, Feature: i, Value: value})
+	}
+	return nil
+}
+
+// CSVHeader returns the columns that AppendCSV fills: the label, a probability
+// for each class, the value or values; what the model answers of these.
+func (c *Codec) CSVHeader(p *model.Predictions) []string {
+	var header []string
+	if p.Label() != nil {
+		header = append(header, "label")
+	}
+	if p.Probabilities() != nil {
+		for _, class := range c.schema.Classes.Texts() {
+			header = append(header, "probability_"+class)
+		}
+	}
+	if t := p.Value(); t != nil {
+		if t.Width() == 1 {
+			return append(header, "value")
+		}
+		for j := range t.Width() {
+			header = append(header, "value_"+strconv.Itoa(j))
+		}
+	}
+	return header
+}
+
+// CSVRecord returns one prediction as the fields that CSVHeader names.
+func (c *Codec) CSVRecord(p *model.Predictions, row int) []string {
+	var record []string
+	for _, t := range []*model.Tensor{p.Label(), p.Probabilities(), p.Value()} {
+		if t == nil {
+			continue
+		}
+		for j := range t.Width() {
+			if t.Type == model.String {
+				record = append(record, t.Strings[row*t.Width()+j])
+				continue
+			}
+			record = append(record, string(appendCell(nil, t, row*t.Width()+j)))
+		}
+	}
+	return record
+}

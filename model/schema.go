@@ -1,0 +1,136 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+)
+
+// Task is what a model is for.
+type Task string
+
+// The tasks.
+const (
+	Classification Task = "classification"
+	Regression     Task = "regression"
+)
+
+// Role is what an output of the graph means.
+type Role string
+
+// The roles of outputs. A graph has at most one output of each of the first
+// three; RoleOther is a further output that only typed protocols show.
+const (
+	RoleLabel         Role = "label"
+	RoleProbabilities Role = "probabilities"
+	RoleValue         Role = "value"
+	RoleOther         Role = "other"
+)
+
+// Schema is the single source of what a model takes and answers: validation,
+// documents and metadata are all derived from it.
+type Schema struct {
+	Task     Task
+	Features []Feature
+	// Classes are the labels that a classifier can answer, in the order of its
+	// probabilities.
+	Classes Classes
+	Inputs  []Input
+	Outputs []Output
+}
+
+// Feature is one named input value, bound to a cell of a row of a graph input.
+type Feature struct {
+	Name        string `json:"name"`
+	Unit        string `json:"unit,omitempty"`
+	Description string `json:"description,omitempty"`
+	// Minimum and Maximum bound the values seen in training, in Unit; nil
+	// where they are not known.
+	Minimum *float64 `json:"minimum,omitempty"`
+	Maximum *float64 `json:"maximum,omitempty"`
+	// Example is a value that the model takes: a float64, bool or string.
+	Example any `json:"example,omitempty"`
+	// Histogram is the distribution of the training values.
+	Histogram *Histogram `json:"histogram,omitempty"`
+
+	// Type, Input and Column place the feature: the element type, the index in
+	// Schema.Inputs, and the column there.
+	Type   Type `json:"-"`
+	Input  int  `json:"-"`
+	Column int  `json:"-"`
+}
+
+// Outside reports whether v is outside the range seen in training.
+func (f *Feature) Outside(v float64) bool {
+	return f.Minimum != nil && v < *f.Minimum || f.Maximum != nil && v > *f.Maximum
+}
+
+// Histogram is a distribution in bins that are half open, [Edges[i],
+// Edges[i+1]), but for the last, which holds its upper edge.
+type Histogram struct {
+	// Edges are strictly increasing, one more than Counts.
+	Edges  []float64 `json:"edges"`
+	Counts []int64   `json:"counts"`
+}
+
+// Input is one input tensor of the graph.
+type Input struct {
+	Name string
+	Type Type
+	// Columns is the number of values in a row.
+	Columns int
+	// Vector marks an input of one dimension, [rows], where others are
+	// [rows, columns].
+	Vector bool
+}
+
+// Output is one output tensor of the graph.
+type Output struct {
+	Name string `json:"name"`
+	Role Role   `json:"role"`
+	// Type is the element type; Columns the values in a row, 0 when only
+	// running tells.
+	Type    Type `json:"-"`
+	Columns int  `json:"-"`
+}
+
+// Index returns the place of the feature called name, and -1 when there is none.
+func (s *Schema) Index(name string) int {
+	for i := range s.Features {
+		if s.Features[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}
+
+// Validate reports the first thing that is wrong with the schema: names that
+// are empty or stand twice, cells outside their input, cells that no feature
+// or more than one feature fills.
+func (s *Schema) Validate() error {
+	filled := make([][]string, len(s.Inputs))
+	for i, in := range s.Inputs {
+		filled[i] = make([]string, in.Columns)
+	}
+	seen := make(map[string]bool, len(s.Features))
+	for i := range s.Features {
+		f := &s.Features[i]
+		switch {
+		case f.Name == "":
+			return fmt.Errorf("feature %d has no name", i)
+		case seen[f.Name]:
+			return fmt.Errorf("two features are called %q", f.Name)
+		case f.Input < 0 || f.Input >= len(s.Inputs) || f.Column < 0 || f.Column >= s.Inputs[f.Input].Columns:
+			return fmt.Errorf("feature %q is bound to a cell that no input has", f.Name)
+		case filled[f.Input][f.Column] != "":
+			return fmt.Errorf("features %q and %q are bound to the same cell", filled[f.Input][f.Column], f.Name)
+		}
+		seen[f.Name] = true
+		filled[f.Input][f.Column] = f.Name
+	}
+	for i, in := range s.Inputs {
+		if c := slices.Index(filled[i], ""); c >= 0 {
+			return fmt.Errorf("no feature fills column %d of input %q", c, in.Name)
+		}
+	}
+	return nil
+}

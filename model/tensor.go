@@ -1,0 +1,125 @@
+package model
+
+import "fmt"
+
+// Type is the type of a tensor's elements.
+type Type uint8
+
+// The element types that a tensor can have, by their names in ONNX.
+const (
+	Invalid Type = iota
+	Float32
+	Float64
+	Int32
+	Int64
+	Bool
+	String
+)
+
+var typeNames = [...]string{"invalid", "float32", "float64", "int32", "int64", "bool", "string"}
+
+// String returns the type's name, such as "float32".
+func (t Type) String() string {
+	if int(t) < len(typeNames) {
+		return typeNames[t]
+	}
+	return fmt.Sprintf("type(%d)", uint8(t))
+}
+
+// IsFloat reports whether the type is a floating-point one.
+func (t Type) IsFloat() bool { return t == Float32 || t == Float64 }
+
+// Tensor is a row-major array. Exactly the slice that belongs to Type is in
+// use; the others are spare storage that a reuse under another type leaves
+// behind. A Tensor is not safe for concurrent writing.
+type Tensor struct {
+	Type Type
+	// Shape holds the length of each dimension; the first is the rows.
+	Shape []int
+
+	Float32s []float32
+	Float64s []float64
+	Int32s   []int32
+	Int64s   []int64
+	Bools    []bool
+	Strings  []string
+}
+
+// Resize gives the tensor a type and shape and makes room for its elements,
+// whose values are then unspecified. It allocates only when the storage at
+// hand is too small.
+func (t *Tensor) Resize(typ Type, shape ...int) {
+	n := 1
+	for _, d := range shape {
+		n *= d
+	}
+	t.Type = typ
+	t.Shape = append(t.Shape[:0], shape...)
+	switch typ {
+	case Float32:
+		t.Float32s = grow(t.Float32s, n)
+	case Float64:
+		t.Float64s = grow(t.Float64s, n)
+	case Int32:
+		t.Int32s = grow(t.Int32s, n)
+	case Int64:
+		t.Int64s = grow(t.Int64s, n)
+	case Bool:
+		t.Bools = grow(t.Bools, n)
+	case String:
+		t.Strings = grow(t.Strings, n)
+	}
+}
+
+func grow[E any](s []E, n int) []E {
+	if cap(s) >= n {
+		return s[:n]
+	}
+	return make([]E, n)
+}
+
+// Len returns the number of elements.
+func (t *Tensor) Len() int {
+	n := 1
+	for _, d := range t.Shape {
+		n *= d
+	}
+	return n
+}
+
+// Rows returns the length of the first dimension, 0 for a scalar.
+func (t *Tensor) Rows() int {
+	if len(t.Shape) == 0 {
+		return 0
+	}
+	return t.Shape[0]
+}
+
+// Width returns the number of elements in a row: 1 for a tensor of one
+// dimension.
+func (t *Tensor) Width() int {
+	n := 1
+	for _, d := range t.Shape[min(1, len(t.Shape)):] {
+		n *= d
+	}
+	return n
+}
+
+// CopyFrom makes t an independent copy of src, reusing t's storage.
+func (t *Tensor) CopyFrom(src *Tensor) {
+	t.Resize(src.Type, src.Shape...)
+	switch src.Type {
+	case Float32:
+		copy(t.Float32s, src.Float32s)
+	case Float64:
+		copy(t.Float64s, src.Float64s)
+	case Int32:
+		copy(t.Int32s, src.Int32s)
+	case Int64:
+		copy(t.Int64s, src.Int64s)
+	case Bool:
+		copy(t.Bools, src.Bools)
+	case String:
+		copy(t.Strings, src.Strings)
+	}
+}

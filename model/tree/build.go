@@ -1,0 +1,424 @@
+// Package tree evaluates ensembles of decision trees, the hot path of Tepal.
+// It takes the attributes of ONNX's TreeEnsembleClassifier and
+// TreeEnsembleRegressor (ai.onnx.ml, opsets 1 and 3), checks them once, and
+// lays every tree out as a flat array that is walked without a branch that
+// could be mispredicted and without an allocation.
+package tree
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+)
+
+// Attributes are the node and weight columns of a tree ensemble operator, as
+// ONNX stores them. The slices of nodes have one length, those of weights
+// another; MissingTracksTrue may be empty.
+type Attributes struct {
+	TreeIDs, NodeIDs, FeatureIDs []int64
+	Modes                        []string
+	TrueIDs, FalseIDs            []int64
+	// Thresholds are nodes_values; float32 values stand here exactly.
+	Thresholds        []float64
+	MissingTracksTrue []int64
+
+	WeightTreeIDs, WeightNodeIDs []int64
+	// WeightTargets are class indices or target indices, from 0 to Targets-1.
+	WeightTargets []int64
+	Weights       []float64
+	// Targets is the number of classes or targets.
+	Targets int
+}
+
+// MaxTargets bounds the classes or targets of an ensemble, so that a row's
+// scores stay small whatever a file claims.
+const MaxTargets = 1 << 16
+
+// float is the type that scores are summed in: ONNX Runtime's threshold type,
+// float for float inputs and double for double ones.
+type float interface{ float32 | float64 }
+
+// node is one node in the flat form. A row goes to child when its feature is
+// at or below threshold, and to child+1 otherwise, so every comparison of
+// ONNX is rewritten to that one.
+//
+// A leaf's feature is the column after the last, which always holds NaN: no
+// comparison with it succeeds, so a leaf whose child is itself minus one is
+// stepped onto again and again, and its threshold is free to hold the place
+// of its votes.
+type node struct {
+	threshold float64
+	feature   uint32
+	child     uint32
+}
+
+// vote is what a leaf adds to a target.
+type vote[F float] struct {
+	target uint32
+	weight F
+}
+
+// votes is the range of a leaf's votes.
+func (n *node) votes() (first, count uint32) {
+	bits := math.Float64bits(n.threshold)
+	return uint32(bits >> 32), uint32(bits)
+}
+
+// root is where a tree starts, how many steps reach its deepest leaf, and the
+// tree's place in the file.
+type root struct{ node, depth, tree uint32 }
+
+// forest is the flat form of all trees.
+type forest[F float] struct {
+	nodes []node
+	// roots are sorted by depth, the deepest first.
+	roots []root
+	votes []vote[F]
+	// missingLeft tells for each node whether a missing (NaN) value goes to
+	// child instead of child+1; nil when it never does.
+	missingLeft []bool
+	targets     int
+	// columns is the number of features that a row must have at least.
+	columns int
+}
+
+// build checks the attributes and lays the trees out.
+func build[F float](a *Attributes) (*forest[F], error) {
+	if err := a.check(); err != nil {
+		return nil, err
+	}
+	b := builder[F]{attributes: a, forest: &forest[F]{targets: a.Targets}}
+	if err := b.link(); err != nil {
+		return nil, err
+	}
+	if err := b.collectVotes(); err != nil {
+		return nil, err
+	}
+	b.forest.columns = b.columns()
+	for _, t := range b.trees {
+		b.layOut(t)
+	}
+	slices.SortStableFunc(b.forest.roots, func(x, y root) int { return cmp.Compare(y.depth, x.depth) })
+	if !slices.Contains(b.forest.missingLeft, true) {
+		b.forest.missingLeft = nil
+	}
+	return b.forest, nil
+}
+
+func (a *Attributes) check() error {
+	if len(a.NodeIDs) == 0 {
+		return errors.New("no nodes")
+	}
+	n := len(a.NodeIDs)
+	if n > math.MaxInt32/4 {
+		return fmt.Errorf("%d nodes are more than can be indexed", n)
+	}
+	for _, c := range []struct {
+		name string
+		got  int
+	}{
+		{"nodes_treeids", len(a.TreeIDs)}, {"nodes_featureids", len(a.FeatureIDs)}, {"nodes_modes", len(a.Modes)},
+		{"nodes_truenodeids", len(a.TrueIDs)}, {"nodes_falsenodeids", len(a.FalseIDs)}, {"nodes_values", len(a.Thresholds)},
+	} {
+		if c.got != n {
+			return fmt.Errorf("%s has %d values for the %d of nodes_nodeids", c.name, c.got, n)
+		}
+	}
+	if m := len(a.MissingTracksTrue); m != 0 && m != n {
+		return fmt.Errorf("nodes_missing_value_tracks_true has %d values for the %d of nodes_nodeids", m, n)
+	}
+	w := len(a.Weights)
+	if len(a.WeightTreeIDs) != w || len(a.WeightNodeIDs) != w || len(a.WeightTargets) != w {
+		return fmt.Errorf("the columns of weights differ in length: %d tree ids, %d node ids, %d targets, %d weights",
+			len(a.WeightTreeIDs), len(a.WeightNodeIDs), len(a.WeightTargets), w)
+	}
+	if a.Targets < 1 || a.Targets > MaxTargets {
+		return fmt.Errorf("%d classes or targets are outside 1 to %d", a.Targets, MaxTargets)
+	}
+	return nil
+}
+
+// key names a node as ONNX does.
+type key struct{ tree, node int64 }
+
+func (k key) String() string { return fmt.Sprintf("tree %d node %d", k.tree, k.node) }
+
+// builder turns attributes into a forest. Its slices run parallel to the
+// columns of nodes.
+type builder[F float] struct {
+	attributes *Attributes
+	forest     *forest[F]
+	// yes and no are the places of a node's children, -1 for a leaf.
+	yes, no []int
+	// trees are the places of the roots, in the order that their trees appear.
+	trees []int
+	// first and count are the range of a leaf's votes.
+	first, count []uint32
+}
+
+func (b *builder[F]) key(i int) key {
+	return key{b.attributes.TreeIDs[i], b.attributes.NodeIDs[i]}
+}
+
+// link resolves ids to places and holds each tree to being one: every node has
+// one parent but for a single root, from which all others can be reached.
+func (b *builder[F]) link() error {
+	a := b.attributes
+	places := make(map[key]int, len(a.NodeIDs))
+	for i := range a.NodeIDs {
+		if _, twice := places[b.key(i)]; twice {
+			return fmt.Errorf("%v stands twice", b.key(i))
+		}
+		places[b.key(i)] = i
+	}
+	b.yes, b.no = make([]int, len(a.NodeIDs)), make([]int, len(a.NodeIDs))
+	parented := make([]bool, len(a.NodeIDs))
+	for i := range a.NodeIDs {
+		b.yes[i], b.no[i] = -1, -1
+		if a.Modes[i] == "LEAF" {
+			continue
+		}
+		if err := b.checkSplit(i); err != nil {
+			return err
+		}
+		for _, side := range []struct {
+			id    int64
+			place *int
+		}{{a.TrueIDs[i], &b.yes[i]}, {a.FalseIDs[i], &b.no[i]}} {
+			child, ok := places[key{a.TreeIDs[i], side.id}]
+			if !ok {
+				return fmt.Errorf("%v has the child %d, which its tree does not have", b.key(i), side.id)
+			}
+			if parented[child] {
+				return fmt.Errorf("%v is the child of more than one node", b.key(child))
+			}
+			parented[child] = true
+			*side.place = child
+		}
+	}
+	return b.findRoots(parented)
+}
+
+func (b *builder[F]) checkSplit(i int) error {
+	a := b.attributes
+	switch a.Modes[i] {
+	case "BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ":
+	default:
+		return fmt.Errorf("%v has the unknown mode %q", b.key(i), a.Modes[i])
+	}
+	if math.IsNaN(a.Thresholds[i]) {
+		return fmt.Errorf("%v has the threshold NaN", b.key(i))
+	}
+	if f := a.FeatureIDs[i]; f < 0 || f >= math.MaxInt32 {
+		return fmt.Errorf("%v has the feature id %d", b.key(i), f)
+	}
+	return nil
+}
+
+// findRoots finds each tree's only parentless node. As no node has two
+// parents, the nodes that no root reaches are those on a cycle or below one.
+func (b *builder[F]) findRoots(parented []bool) error {
+	roots := make(map[int64]int)
+	var order []int64
+	for i, id := range b.attributes.TreeIDs {
+		if _, seen := roots[id]; !seen {
+			roots[id] = -1
+			order = append(order, id)
+		}
+		if parented[i] {
+			continue
+		}
+		if other := roots[id]; other >= 0 {
+			return fmt.Errorf("%v and %v are both roots of one tree", b.key(other), b.key(i))
+		}
+		roots[id] = i
+	}
+	reached := 0
+	for _, id := range order {
+		if roots[id] < 0 {
+			return fmt.Errorf("tree %d has no root: its nodes form a cycle", id)
+		}
+		b.trees = append(b.trees, roots[id])
+		reached += b.size(roots[id])
+	}
+	if reached != len(parented) {
+		return fmt.Errorf("%d nodes cannot be reached from a root: they form a cycle", len(parented)-reached)
+	}
+	return nil
+}
+
+func (b *builder[F]) size(root int) int {
+	n := 0
+	for stack := []int{root}; len(stack) > 0; n++ {
+		i := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		if b.yes[i] >= 0 {
+			stack = append(stack, b.yes[i], b.no[i])
+		}
+	}
+	return n
+}
+
+// collectVotes sorts the weights by leaf, in the order that they are listed.
+func (b *builder[F]) collectVotes() error {
+	a := b.attributes
+	places := make(map[key]int, len(a.NodeIDs))
+	for i := range a.NodeIDs {
+		places[b.key(i)] = i
+	}
+	b.first, b.count = make([]uint32, len(a.NodeIDs)), make([]uint32, len(a.NodeIDs))
+	leaf := make([]int, len(a.Weights))
+	for j := range a.Weights {
+		k := key{a.WeightTreeIDs[j], a.WeightNodeIDs[j]}
+		place, ok := places[k]
+		switch {
+		case !ok:
+			return fmt.Errorf("weight %d is for %v, which does not exist", j, k)
+		case b.yes[place] >= 0:
+			return fmt.Errorf("weight %d is for %v, which is no leaf", j, k)
+		case a.WeightTargets[j] < 0 || a.WeightTargets[j] >= int64(a.Targets):
+			return fmt.Errorf("weight %d is for the class or target %d of %d", j, a.WeightTargets[j], a.Targets)
+		case math.IsNaN(a.Weights[j]):
+			return fmt.Errorf("weight %d of %v is NaN", j, k)
+		}
+		leaf[j] = place
+		b.count[place]++
+	}
+	sum := uint32(0)
+	for i, n := range b.count {
+		b.first[i] = sum
+		sum += n
+	}
+	b.forest.votes = make([]vote[F], sum)
+	next := slices.Clone(b.first)
+	for j, place := range leaf {
+		b.forest.votes[next[place]] = vote[F]{uint32(a.WeightTargets[j]), F(a.Weights[j])}
+		next[place]++
+	}
+	return nil
+}
+
+func (b *builder[F]) columns() int {
+	columns := 0
+	for i, f := range b.attributes.FeatureIDs {
+		if b.yes[i] >= 0 {
+			columns = max(columns, int(f)+1)
+		}
+	}
+	return columns
+}
+
+// place is work left: a node of the attributes and the slot it goes to.
+type place struct {
+	node  int
+	slot  uint32
+	depth uint32
+}
+
+// layOut writes one tree, level by level, so that siblings are neighbours and
+// the nodes that every row visits lie close together.
+func (b *builder[F]) layOut(tree int) {
+	f := b.forest
+	start := b.slots(1)
+	depth := uint32(0)
+	var copies [][2]uint32
+	for queue := []place{{tree, start, 0}}; len(queue) > 0; queue = queue[1:] {
+		p := queue[0]
+		depth = max(depth, p.depth)
+		if b.yes[p.node] < 0 {
+			b.putLeaf(p.slot, b.first[p.node], b.count[p.node])
+			continue
+		}
+		s := b.split(p.node)
+		child := b.slots(2)
+		b.putSplit(p.slot, s, child)
+		if s.below {
+			// x = t is "x at or below t, and not at or below the number before
+			// t"; both ways of failing lead to the same node, which stands
+			// twice and shares its children. Its depth is that of the deeper.
+			inner := b.slots(2)
+			b.putSplit(child, split{feature: s.feature, threshold: before(s.threshold)}, inner)
+			copies = append(copies, [2]uint32{inner, child + 1})
+			queue = append(queue, place{s.left, inner + 1, p.depth + 2}, place{s.right, child + 1, p.depth + 2})
+			continue
+		}
+		queue = append(queue, place{s.left, child, p.depth + 1}, place{s.right, child + 1, p.depth + 1})
+	}
+	for _, c := range copies {
+		b.copyNode(c[0], c[1])
+	}
+	f.roots = append(f.roots, root{start, depth, uint32(len(f.roots))})
+}
+
+// split is a node's comparison in the one form that the walk knows: at or
+// below threshold goes left.
+type split struct {
+	feature     int64
+	threshold   float64
+	left, right int
+	missingLeft bool
+	// below asks for equality: left only when x is the threshold itself.
+	below bool
+}
+
+// split rewrites a node's comparison. A missing value fails every comparison
+// but "not equal", unless the node tracks it as true.
+func (b *builder[F]) split(i int) split {
+	a := b.attributes
+	missing := len(a.MissingTracksTrue) > 0 && a.MissingTracksTrue[i] != 0
+	t, yes, no := a.Thresholds[i], b.yes[i], b.no[i]
+	s := split{feature: a.FeatureIDs[i], threshold: t, left: yes, right: no, missingLeft: missing}
+	switch a.Modes[i] {
+	case "BRANCH_LT":
+		s.threshold = before(t)
+	case "BRANCH_GT":
+		s.left, s.right, s.missingLeft = no, yes, !missing
+	case "BRANCH_GTE":
+		s.threshold, s.left, s.right, s.missingLeft = before(t), no, yes, !missing
+	case "BRANCH_EQ":
+		s.below = true
+	case "BRANCH_NEQ":
+		s.left, s.right, s.missingLeft, s.below = no, yes, false, true
+	}
+	return s
+}
+
+// before returns the largest number below t; NaN, which nothing is at or
+// below, when there is none.
+func before(t float64) float64 {
+	if math.IsInf(t, -1) {
+		return math.NaN()
+	}
+	return math.Nextafter(t, math.Inf(-1))
+}
+
+func (b *builder[F]) slots(n int) uint32 {
+	f := b.forest
+	start := len(f.nodes)
+	f.nodes = append(f.nodes, make([]node, n)...)
+	f.missingLeft = append(f.missingLeft, make([]bool, n)...)
+	return uint32(start)
+}
+
+func (b *builder[F]) putSplit(slot uint32, s split, child uint32) {
+	b.forest.nodes[slot] = node{threshold: s.threshold, feature: uint32(s.feature), child: child}
+	b.forest.missingLeft[slot] = s.missingLeft
+}
+
+func (b *builder[F]) putLeaf(slot, first, count uint32) {
+	b.forest.nodes[slot] = node{
+		threshold: math.Float64frombits(uint64(first)<<32 | uint64(count)),
+		feature:   uint32(b.forest.columns),
+		child:     slot - 1,
+	}
+}
+
+func (b *builder[F]) copyNode(to, from uint32) {
+	f := b.forest
+	f.nodes[to], f.missingLeft[to] = f.nodes[from], f.missingLeft[from]
+	if f.nodes[to].feature == uint32(f.columns) {
+		f.nodes[to].child = to - 1
+	}
+}

@@ -1,0 +1,120 @@
+package tree
+
+import (
+	"fmt"
+	"math"
+)
+
+// transform is ONNX's post_transform: what is done to a row's scores at the
+// end. The formulas follow ONNX Runtime's, single precision included.
+type transform uint8
+
+const (
+	none transform = iota
+	softmax
+	logistic
+	softmaxZero
+	probit
+)
+
+func parseTransform(name string) (transform, error) {
+	switch name {
+	case "", "NONE":
+		return none, nil
+	case "SOFTMAX":
+		return softmax, nil
+	case "LOGISTIC":
+		return logistic, nil
+	case "SOFTMAX_ZERO":
+		return softmaxZero, nil
+	case "PROBIT":
+		return probit, nil
+	}
+	return none, fmt.Errorf("unknown post_transform %q", name)
+}
+
+// apply transforms the scores of one row in place.
+func apply[F float](t transform, scores []F) {
+	switch t {
+	case softmax:
+		applySoftmax(scores)
+	case softmaxZero:
+		applySoftmaxZero(scores)
+	case logistic:
+		for i, v := range scores {
+			scores[i] = F(sigmoid(float32(v)))
+		}
+	case probit:
+		for i, v := range scores {
+			scores[i] = F(quantile(float32(v)))
+		}
+	}
+}
+
+func applySoftmax[F float](scores []F) {
+	top := highest(scores)
+	var total F
+	for i, v := range scores {
+		scores[i] = exp(v - top)
+		total += scores[i]
+	}
+	for i := range scores {
+		scores[i] /= total
+	}
+}
+
+// applySoftmaxZero leaves out the scores that are zero, whose exponential is not.
+func applySoftmaxZero[F float](scores []F) {
+	const zero = 0.0000001
+	top := highest(scores)
+	scale := exp(-top)
+	var total F
+	for i, v := range scores {
+		if v > zero || v < -zero {
+			scores[i] = exp(v - top)
+			total += scores[i]
+		} else {
+			scores[i] *= scale
+		}
+	}
+	for i := range scores {
+		scores[i] /= total
+	}
+}
+
+func highest[F float](scores []F) F {
+	top := scores[0]
+	for _, v := range scores {
+		top = max(top, v)
+	}
+	return top
+}
+
+func exp[F float](v F) F { return F(math.Exp(float64(v))) }
+
+func sigmoid(v float32) float32 {
+	s := 1 / (1 + exp(-max(v, -v)))
+	if v < 0 {
+		return 1 - s
+	}
+	return s
+}
+
+// quantile is the inverse of the normal distribution function through
+// Winitzki's approximation of the inverse error function (2008), with the
+// constants that ONNX Runtime uses.
+func quantile(p float32) float32 {
+	const a, pi, sqrt2 = float32(0.147), float32(3.14159), float32(1.41421356)
+	x := 2*p - 1
+	sign := float32(1)
+	if x < 0 {
+		sign = -1
+	}
+	log := float32(math.Log(float64((1 - x) * (1 + x))))
+	// The conversions keep a compiler from fusing the steps, which would round
+	// differently on some processors.
+	v := 2/(pi*a) + float32(0.5*log)
+	w := float32(1 / a * log)
+	w = -v + float32(math.Sqrt(float64(float32(v*v)-w)))
+	return sqrt2 * sign * float32(math.Sqrt(float64(w)))
+}

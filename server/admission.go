@@ -1,0 +1,87 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/tepalhq/tepal/model"
+	"github.com/tepalhq/tepal/telemetry"
+)
+
+// admission bounds the work under way: slots for requests that are decoded,
+// predicted and encoded, and a short queue in front of them. A request whose
+// body is still on its way holds neither. It is safe for concurrent use.
+type admission struct {
+	slots    chan struct{}
+	waiting  atomic.Int64
+	maxQueue int64
+	timeout  time.Duration
+	metrics  *telemetry.Metrics
+}
+
+func newAdmission(slots, queue int, timeout time.Duration, m *telemetry.Metrics) *admission {
+	a := &admission{slots: make(chan struct{}, slots), maxQueue: int64(max(queue, 0)), timeout: timeout, metrics: m}
+	m.SetAdmission(func() telemetry.AdmissionStats {
+		return telemetry.AdmissionStats{
+			InUse: len(a.slots), Capacity: cap(a.slots),
+			QueueDepth: int(a.waiting.Load()), QueueCapacity: int(a.maxQueue),
+		}
+	})
+	return a
+}
+
+// offer refuses a request for which there would be no place if its body were
+// here. It takes nothing: it is there so that an overloaded server does not
+// read bodies only to refuse them.
+func (a *admission) offer() error {
+	if len(a.slots) == cap(a.slots) && a.waiting.Load() >= a.maxQueue {
+		return a.shed(telemetry.ShedQueueFull, "overloaded", "the server is busy and its queue is full")
+	}
+	return nil
+}
+
+// acquire takes a slot, waiting for one in turn. Whoever gets one calls
+// release; an error is a *model.Error of KindOverloaded, KindDeadline or
+// KindCanceled.
+func (a *admission) acquire(ctx context.Context) (waited time.Duration, err error) {
+	select {
+	case a.slots <- struct{}{}:
+		a.metrics.Waited(0)
+		return 0, nil
+	default:
+	}
+	if a.waiting.Add(1) > a.maxQueue {
+		a.waiting.Add(-1)
+		return 0, a.shed(telemetry.ShedQueueFull, "overloaded", "the server is busy and its queue is full")
+	}
+	defer a.waiting.Add(-1)
+	start := time.Now()
+	timer := time.NewTimer(a.timeout)
+	defer timer.Stop()
+	select {
+	case a.slots <- struct{}{}:
+		waited = time.Since(start)
+		a.metrics.Waited(waited)
+		return waited, nil
+	case <-timer.C:
+		return time.Since(start), a.shed(telemetry.ShedQueueTimeout, "queue-timeout", fmt.Sprintf("the server was busy for %v", a.timeout))
+	case <-ctx.Done():
+		err := model.ContextError(ctx)
+		if model.KindOf(err) == model.KindDeadline {
+			a.metrics.Shed(telemetry.ShedDeadline)
+		} else {
+			a.metrics.Shed(telemetry.ShedClientClosed)
+		}
+		return time.Since(start), err
+	}
+}
+
+// release gives a slot back.
+func (a *admission) release() { <-a.slots }
+
+func (a *admission) shed(reason telemetry.ShedReason, slug, detail string) error {
+	a.metrics.Shed(reason)
+	return &model.Error{Kind: model.KindOverloaded, Type: slug, Detail: detail}
+}

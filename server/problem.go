@@ -1,0 +1,108 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+
+	"github.com/tepalhq/tepal/model"
+	"github.com/tepalhq/tepal/telemetry"
+)
+
+// problem is an answer to a request that went wrong: application/problem+json
+// of RFC 9457, with the member "error" that Open Inference clients read.
+type problem struct {
+	Type     string `json:"type"`
+	Title    string `json:"title"`
+	Status   int    `json:"status"`
+	Detail   string `json:"detail"`
+	Pointer  string `json:"pointer,omitempty"`
+	Expected string `json:"expected,omitempty"`
+	Got      string `json:"got,omitempty"`
+	Error    string `json:"error"`
+}
+
+// problemBase is where the types of problems are described; a type's slug is
+// the anchor.
+const problemBase = "https://github.com/tepalhq/tepal/blob/main/docs/problems.md#"
+
+// retryAfter is what a refused client is told to wait, in seconds: the least
+// that the header can say, and longer than the queue.
+const retryAfter = 1
+
+// outcomes is how each kind of error is answered. It is never written to.
+var outcomes = map[model.Kind]struct {
+	status int
+	title  string
+	retry  bool
+}{
+	model.KindInternal:   {http.StatusInternalServerError, "Internal error", false},
+	model.KindMalformed:  {http.StatusBadRequest, "Malformed request", false},
+	model.KindInvalid:    {http.StatusUnprocessableEntity, "Not this model's schema", false},
+	model.KindTooLarge:   {http.StatusRequestEntityTooLarge, "Request too large", false},
+	model.KindNotFound:   {http.StatusNotFound, "Not found", false},
+	model.KindNotReady:   {http.StatusServiceUnavailable, "Not ready", true},
+	model.KindOverloaded: {http.StatusServiceUnavailable, "Overloaded", true},
+	model.KindDeadline:   {http.StatusGatewayTimeout, "Out of time", false},
+	// Nobody reads this one: its caller has gone.
+	model.KindCanceled: {statusClientClosed, "Caller gone", false},
+}
+
+// statusClientClosed is the status that nginx made common for a caller who has
+// gone.
+const statusClientClosed = 499
+
+// fail answers with the problem that err is. What is not a *model.Error, or is
+// of KindInternal, becomes a plain 500, and its text is for the log alone.
+func fail(w http.ResponseWriter, r *http.Request, err error) {
+	e, ok := errors.AsType[*model.Error](err)
+	if !ok || e.Kind == model.KindInternal {
+		telemetry.RecordFrom(r.Context()).Err = err
+		e = &model.Error{Type: "internal-error", Detail: "the server failed to answer; its log has the reason"}
+	}
+	o := outcomes[e.Kind]
+	if o.retry {
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+	}
+	writeProblem(w, r, o.status, o.title, e)
+}
+
+// writeProblem answers with a problem of a status that no kind of error has,
+// or that a kind has.
+func writeProblem(w http.ResponseWriter, r *http.Request, status int, title string, e *model.Error) {
+	telemetry.RecordFrom(r.Context()).ErrorType = e.Type
+	p := problem{
+		Type: problemBase + e.Type, Title: title, Status: status, Detail: e.Detail,
+		Pointer: e.Pointer, Expected: e.Expected, Got: e.Got, Error: e.Error(),
+	}
+	writeJSON(w, status, "application/problem+json", p)
+}
+
+// answerPanic answers for a handler that panicked.
+func (s *Server) answerPanic(w http.ResponseWriter, r *http.Request) {
+	fail(w, r, errPanic)
+}
+
+var errPanic = errors.New("the handler panicked")
+
+// writeJSON answers with v as JSON and a line end, as a person at a terminal
+// likes it.
+func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		// Every document is made of types that marshal.
+		panic(err)
+	}
+	writeBody(w, status, contentType, append(body, '\n'))
+}
+
+func writeBody(w http.ResponseWriter, status int, contentType string, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	// A caller who has gone cannot be told; the log line says that it has.
+	_, _ = w.Write(body)
+}

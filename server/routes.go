@@ -1,0 +1,87 @@
+package server
+
+import (
+	"net/http"
+	"net/http/pprof"
+	"strings"
+
+	"github.com/go-chi/chi/v5"
+
+	"github.com/tepalhq/tepal/model"
+)
+
+// routes is the public handler: every route with its telemetry, and health
+// beside them, which is neither logged nor traced nor counted.
+func (s *Server) routes() http.Handler {
+	mux := chi.NewRouter()
+	for _, route := range []struct {
+		method, pattern string
+		handler         http.HandlerFunc
+	}{
+		{http.MethodPost, "/predict", s.predict},
+		{http.MethodGet, "/models", s.listModels},
+		{http.MethodGet, "/models/{name}", s.showModel},
+	} {
+		handler := s.telemetry.Route(route.method, route.pattern, route.handler)
+		mux.Method(route.method, route.pattern, handler)
+		if route.method == http.MethodGet {
+			mux.Method(http.MethodHead, route.pattern, handler)
+		}
+	}
+	s.addHealth(mux)
+	mux.NotFound(s.telemetry.Unmatched(http.HandlerFunc(notFound)).ServeHTTP)
+	mux.MethodNotAllowed(s.telemetry.Unmatched(methodNotAllowed(mux)).ServeHTTP)
+	return s.closeWhileDraining(mux)
+}
+
+// opsRoutes is the handler of the ops address, which is never public.
+func (s *Server) opsRoutes() http.Handler {
+	mux := chi.NewRouter()
+	mux.Method(http.MethodGet, "/metrics", s.telemetry.MetricsHandler())
+	mux.Get("/debug/pprof/*", pprof.Index)
+	mux.Get("/debug/pprof/cmdline", pprof.Cmdline)
+	mux.Get("/debug/pprof/profile", pprof.Profile)
+	mux.Get("/debug/pprof/symbol", pprof.Symbol)
+	mux.Post("/debug/pprof/symbol", pprof.Symbol)
+	mux.Get("/debug/pprof/trace", pprof.Trace)
+	s.addHealth(mux)
+	mux.NotFound(notFound)
+	mux.MethodNotAllowed(methodNotAllowed(mux))
+	return mux
+}
+
+// closeWhileDraining asks clients to come back on a new connection, which a
+// load balancer that has turned away will bring elsewhere. When the drain
+// delay is over no connection is idle that a request could be under way on.
+func (s *Server) closeWhileDraining(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.draining.Load() {
+			w.Header().Set("Connection", "close")
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+func notFound(w http.ResponseWriter, r *http.Request) {
+	fail(w, r, &model.Error{Kind: model.KindNotFound, Type: "unknown-path", Detail: "there is nothing at this path"})
+}
+
+// methodNotAllowed answers 405 with the methods that the path takes.
+func methodNotAllowed(mux *chi.Mux) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var allowed []string
+		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+			if mux.Match(chi.NewRouteContext(), method, r.URL.Path) {
+				allowed = append(allowed, method)
+			}
+		}
+		list := strings.Join(allowed, ", ")
+		w.Header().Set("Allow", list)
+		writeProblem(w, r, http.StatusMethodNotAllowed, "Method not allowed", &model.Error{
+			Type: "method-not-allowed", Detail: "the path does not take this method", Expected: list, Got: clipMethod(r.Method),
+		})
+	}
+}
+
+// clipMethod keeps a made-up method from filling the answer.
+func clipMethod(method string) string { return method[:min(len(method), 32)] }

@@ -1,0 +1,293 @@
+// Package server is the way a request goes: listeners, lifecycle, admission,
+// front doors and the problems they answer. A front door translates its wire
+// protocol to and from the types of package model and does nothing else;
+// admission, spans, metrics and the prediction itself have one place each.
+package server
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime"
+	"sync/atomic"
+	"time"
+
+	"github.com/tepalhq/tepal/model/repository"
+	"github.com/tepalhq/tepal/telemetry"
+)
+
+// Config is what an operator can set. The zero value of a number means its
+// default.
+type Config struct {
+	// HTTPAddr and OpsAddr are listened on, host:port.
+	HTTPAddr string
+	OpsAddr  string
+	// DrainDelay is how long the server goes on answering after it has said
+	// that it is not ready, so that load balancers can turn away.
+	DrainDelay time.Duration
+	// ShutdownTimeout bounds the whole stop, DrainDelay included. Its last
+	// FlushReserve is for the telemetry alone.
+	ShutdownTimeout time.Duration
+	// MaxConcurrency is how many requests are decoded, predicted and encoded
+	// at once; MaxQueue how many may wait for that, none when negative;
+	// QueueTimeout for how long.
+	MaxConcurrency int
+	MaxQueue       int
+	QueueTimeout   time.Duration
+	// MaxBodyBytes and MaxBatch bound a request.
+	MaxBodyBytes int64
+	MaxBatch     int
+}
+
+// The defaults of Config.
+const (
+	DefaultHTTPAddr        = ":8000"
+	DefaultOpsAddr         = ":8002"
+	DefaultDrainDelay      = 5 * time.Second
+	DefaultShutdownTimeout = 25 * time.Second
+	DefaultQueueTimeout    = time.Second
+	DefaultMaxBodyBytes    = 8 << 20
+	DefaultMaxBatch        = 10_000
+
+	// FlushReserve is the end of ShutdownTimeout that no request can use up.
+	FlushReserve = 2 * time.Second
+)
+
+// DefaultMaxConcurrency is two requests for each processor: one computes while
+// the next is at hand. More would share the same processors and only be slower
+// together.
+func DefaultMaxConcurrency() int { return 2 * runtime.GOMAXPROCS(0) }
+
+// DefaultMaxQueue is the number of requests that may wait by default: what the
+// processors get through in a fraction of DefaultQueueTimeout.
+func DefaultMaxQueue() int { return 64 * DefaultMaxConcurrency() }
+
+func (c Config) withDefaults() Config {
+	c.HTTPAddr = cmp.Or(c.HTTPAddr, DefaultHTTPAddr)
+	c.OpsAddr = cmp.Or(c.OpsAddr, DefaultOpsAddr)
+	c.ShutdownTimeout = cmp.Or(c.ShutdownTimeout, DefaultShutdownTimeout)
+	c.MaxConcurrency = cmp.Or(c.MaxConcurrency, DefaultMaxConcurrency())
+	c.MaxQueue = cmp.Or(c.MaxQueue, DefaultMaxQueue())
+	c.QueueTimeout = cmp.Or(c.QueueTimeout, DefaultQueueTimeout)
+	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, DefaultMaxBodyBytes)
+	c.MaxBatch = cmp.Or(c.MaxBatch, DefaultMaxBatch)
+	return c
+}
+
+// Validate names the first setting that cannot work, and why.
+func (c Config) Validate() error {
+	c = c.withDefaults()
+	for _, addr := range []struct{ name, value string }{{"http-addr", c.HTTPAddr}, {"ops-addr", c.OpsAddr}} {
+		if _, _, err := net.SplitHostPort(addr.value); err != nil {
+			return fmt.Errorf("%s: %w", addr.name, err)
+		}
+	}
+	switch {
+	case c.DrainDelay < 0:
+		return fmt.Errorf("drain-delay: %v is negative", c.DrainDelay)
+	case c.ShutdownTimeout <= c.DrainDelay+FlushReserve:
+		return fmt.Errorf("shutdown-timeout: %v leaves no time to drain: it must be longer than drain-delay (%v) and the %v kept for telemetry",
+			c.ShutdownTimeout, c.DrainDelay, FlushReserve)
+	case c.MaxConcurrency < 1:
+		return fmt.Errorf("max-concurrency: %d is below 1", c.MaxConcurrency)
+	case c.QueueTimeout < 0:
+		return fmt.Errorf("queue-timeout: %v is negative", c.QueueTimeout)
+	case c.MaxBodyBytes < 1:
+		return fmt.Errorf("max-body-bytes: %d is below 1", c.MaxBodyBytes)
+	case c.MaxBatch < 1:
+		return fmt.Errorf("max-batch: %d is below 1", c.MaxBatch)
+	}
+	return nil
+}
+
+// The time limits of connections.
+const (
+	// Headers come in one packet or two; a client that dribbles them is no client.
+	readHeaderTimeout = 5 * time.Second
+	// A body of the largest size needs 30 s over a line of 2 Mbit/s.
+	readTimeout = 30 * time.Second
+	// From the end of the headers: the body, the queue, the answer.
+	writeTimeout = 60 * time.Second
+	// Google's load balancers keep idle connections for 600 s; the server must
+	// not be the first to close one, or a request already on its way is lost.
+	idleTimeout = 620 * time.Second
+	// Enough for any set of tracing headers and tokens.
+	maxHeaderBytes = 64 << 10
+)
+
+// Server serves a repository's models over HTTP, and its own state on the ops
+// address. It is used once: New, Run.
+type Server struct {
+	config     Config
+	log        *slog.Logger
+	telemetry  *telemetry.Telemetry
+	source     repository.Source
+	repository *repository.Repository
+	metrics    atomic.Pointer[telemetry.ModelMetrics]
+	admission  *admission
+	draining   atomic.Bool
+	lifecycle  lifecycle
+	// httpAddr and opsAddr are what was bound; failed gets a listener's end.
+	httpAddr net.Addr
+	opsAddr  net.Addr
+	failed   chan error
+}
+
+// Options are what a server needs from its surroundings.
+type Options struct {
+	Config Config
+	// Source is the model to serve.
+	Source repository.Source
+	Logger *slog.Logger
+	// NewTelemetry builds the server's telemetry; the function it is given
+	// answers a request whose handler panicked.
+	NewTelemetry func(onPanic http.HandlerFunc) (*telemetry.Telemetry, error)
+}
+
+// New checks the configuration, builds the server and binds its addresses;
+// connections are accepted from then on and answered from Run on. A server
+// that New returned must be run, even under an ended context, to be closed.
+func New(ctx context.Context, o Options) (*Server, error) {
+	if err := o.Config.Validate(); err != nil {
+		return nil, err
+	}
+	s := &Server{
+		config:     o.Config.withDefaults(),
+		log:        o.Logger,
+		source:     o.Source,
+		repository: repository.New(),
+		failed:     make(chan error, 2),
+	}
+	s.lifecycle.log = o.Logger
+	var err error
+	if s.telemetry, err = o.NewTelemetry(s.answerPanic); err != nil {
+		return nil, fmt.Errorf("telemetry: %w", err)
+	}
+	s.lifecycle.add("flush telemetry", s.telemetry.Shutdown)
+	s.admission = newAdmission(s.config.MaxConcurrency, s.config.MaxQueue, s.config.QueueTimeout, s.telemetry.Metrics())
+	if err := s.bind(ctx); err != nil {
+		return nil, errors.Join(err, s.lifecycle.stop(time.Now().Add(FlushReserve)))
+	}
+	return s, nil
+}
+
+// bind opens both addresses, so that a port already taken is known before
+// anything is served. Steps of the stop are added in the order of the start
+// and run in reverse.
+func (s *Server) bind(ctx context.Context) error {
+	for _, l := range []struct {
+		name   string
+		addr   string
+		bound  *net.Addr
+		routes http.Handler
+	}{
+		{"ops server", s.config.OpsAddr, &s.opsAddr, s.opsRoutes()},
+		{"HTTP server", s.config.HTTPAddr, &s.httpAddr, s.routes()},
+	} {
+		var lc net.ListenConfig
+		listener, err := lc.Listen(ctx, "tcp", l.addr)
+		if err != nil {
+			return fmt.Errorf("%s: %w", l.name, err)
+		}
+		*l.bound = listener.Addr()
+		server := &http.Server{
+			Handler:           l.routes,
+			ReadHeaderTimeout: readHeaderTimeout,
+			ReadTimeout:       readTimeout,
+			WriteTimeout:      writeTimeout,
+			IdleTimeout:       idleTimeout,
+			MaxHeaderBytes:    maxHeaderBytes,
+			ErrorLog:          telemetry.StdLogger(s.log, slog.LevelWarn),
+		}
+		s.lifecycle.add("drain "+l.name, func(ctx context.Context) error { return drain(ctx, server, listener) })
+		s.lifecycle.start = append(s.lifecycle.start, func() {
+			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+				s.failed <- fmt.Errorf("%s: %w", l.name, err)
+			}
+		})
+	}
+	return nil
+}
+
+// drain lets the requests under way end, and cuts off those that have not when
+// ctx ends.
+func drain(ctx context.Context, server *http.Server, listener net.Listener) error {
+	err := server.Shutdown(ctx)
+	if err != nil {
+		err = errors.Join(err, server.Close())
+	}
+	// A server that never served does not know its listener.
+	if closing := listener.Close(); closing != nil && !errors.Is(closing, net.ErrClosed) {
+		err = errors.Join(err, closing)
+	}
+	return err
+}
+
+// HTTPAddr returns the address that HTTP is served on.
+func (s *Server) HTTPAddr() net.Addr { return s.httpAddr }
+
+// OpsAddr returns the address of metrics, profiles and health.
+func (s *Server) OpsAddr() net.Addr { return s.opsAddr }
+
+// Run serves until ctx ends or a listener fails, and then stops: not ready,
+// wait, drain, close, flush. It returns when all of that is done, at most
+// Config.ShutdownTimeout after ctx ended, with the errors met on the way.
+func (s *Server) Run(ctx context.Context) error {
+	for _, serve := range s.lifecycle.start {
+		s.lifecycle.wait.Go(serve)
+	}
+	s.log.Info("listening", "http_addr", s.httpAddr.String(), "ops_addr", s.opsAddr.String())
+	loading, abandon := context.WithCancel(ctx)
+	s.lifecycle.add("stop loading", func(context.Context) error { abandon(); return nil })
+	s.lifecycle.wait.Go(func() { s.load(loading) })
+	s.lifecycle.add("wait for clients to turn away", s.waitDrainDelay)
+	s.lifecycle.add("say not ready", func(context.Context) error {
+		s.draining.Store(true)
+		s.telemetry.Metrics().SetReady(false)
+		return nil
+	})
+
+	var failure error
+	select {
+	case <-ctx.Done():
+		s.log.Info("stopping", "cause", context.Cause(ctx).Error(), "timeout", s.config.ShutdownTimeout)
+	case failure = <-s.failed:
+		s.log.Error("stopping", "error", failure)
+	}
+	err := errors.Join(failure, s.lifecycle.stop(time.Now().Add(s.config.ShutdownTimeout)))
+	s.log.Info("stopped")
+	return err
+}
+
+func (s *Server) waitDrainDelay(ctx context.Context) error {
+	timer := time.NewTimer(s.config.DrainDelay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// load brings the model in; until then, and when it fails, the server is not
+// ready and says why.
+func (s *Server) load(ctx context.Context) {
+	start := time.Now()
+	served, err := repository.Open(ctx, s.source)
+	if err != nil {
+		s.repository.Refuse(err)
+		s.log.ErrorContext(ctx, "not ready", "reason", err)
+		return
+	}
+	s.metrics.Store(s.telemetry.Metrics().ForModel(served.Name, served.Version, served.Digest, served.Schema.Classes.Texts()))
+	s.repository.Serve(served)
+	s.telemetry.Metrics().SetReady(!s.draining.Load())
+	s.log.InfoContext(ctx, "ready",
+		"model", served.Name, "model_version", served.Version, "model_digest", served.Digest,
+		"golden_status", string(served.Golden.Status), "golden_rows", served.Golden.Rows,
+		"duration", time.Since(start))
+}

@@ -1,0 +1,266 @@
+package telemetry
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"regexp"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// exercise makes every metric appear.
+func exercise(t *testing.T, f fixture) {
+	t.Helper()
+	m := f.Metrics()
+	m.SetAdmission(func() AdmissionStats {
+		return AdmissionStats{InUse: 1, Capacity: 2, QueueDepth: 3, QueueCapacity: 4}
+	})
+	m.Waited(2 * time.Millisecond)
+	m.Shed(ShedQueueFull)
+	m.SetReady(true)
+	m.ForModel("iris", "1", "sha256:00", []string{"setosa", "virginica"}).Predicted(1, 5)
+	ask(t, f.Route("GET", "/x", http.NotFoundHandler()), "GET", "/x", "")
+}
+
+func TestMetricsPassLint(t *testing.T) {
+	f := newFixture(t, false)
+	exercise(t, f)
+	problems, err := testutil.GatherAndLint(f.registry)
+	require.NoError(t, err)
+	assert.Empty(t, problems)
+}
+
+// compare checks the text of the named metrics.
+func (f fixture) compare(t *testing.T, want string, names ...string) {
+	t.Helper()
+	assert.NoError(t, testutil.GatherAndCompare(f.registry, strings.NewReader(want), names...))
+}
+
+func TestMetricsBeforeAnythingHappened(t *testing.T) {
+	f := newFixture(t, false)
+	f.compare(t, `
+		# HELP tepal_admission_capacity Slots that admission gives out.
+		# TYPE tepal_admission_capacity gauge
+		tepal_admission_capacity 0
+		# HELP tepal_admission_in_use Slots held by requests being predicted.
+		# TYPE tepal_admission_in_use gauge
+		tepal_admission_in_use 0
+		# HELP tepal_admission_shed_total Requests refused by admission, by reason.
+		# TYPE tepal_admission_shed_total counter
+		tepal_admission_shed_total{reason="client_closed_request"} 0
+		tepal_admission_shed_total{reason="deadline_exceeded"} 0
+		tepal_admission_shed_total{reason="queue_full"} 0
+		tepal_admission_shed_total{reason="queue_timeout"} 0
+		# HELP tepal_build_info The build that is running; always 1.
+		# TYPE tepal_build_info gauge
+		tepal_build_info{commit="abc",goversion="`+runtime.Version()+`",version="1.2.3"} 1
+		# HELP tepal_http_requests_in_flight Requests being answered now.
+		# TYPE tepal_http_requests_in_flight gauge
+		tepal_http_requests_in_flight 0
+		# HELP tepal_model_ready 1 when the model served has proven that it answers correctly, else 0.
+		# TYPE tepal_model_ready gauge
+		tepal_model_ready 0
+		# HELP tepal_panics_total Handlers that panicked.
+		# TYPE tepal_panics_total counter
+		tepal_panics_total 0
+	`, "tepal_admission_capacity", "tepal_admission_in_use", "tepal_admission_shed_total", "tepal_build_info",
+		"tepal_http_requests_in_flight", "tepal_model_ready", "tepal_panics_total")
+}
+
+func TestAdmissionMetrics(t *testing.T) {
+	f := newFixture(t, false)
+	stats := AdmissionStats{InUse: 3, Capacity: 4, QueueDepth: 5, QueueCapacity: 6}
+	f.Metrics().SetAdmission(func() AdmissionStats { return stats })
+	want := func() string {
+		var text strings.Builder
+		for _, m := range []struct {
+			name, help string
+			value      int
+		}{
+			{"capacity", "Slots that admission gives out.", stats.Capacity},
+			{"in_use", "Slots held by requests being predicted.", stats.InUse},
+			{"queue_capacity", "Requests that may wait for a slot.", stats.QueueCapacity},
+			{"queue_depth", "Requests waiting for a slot.", stats.QueueDepth},
+		} {
+			fmt.Fprintf(&text, "# HELP tepal_admission_%s %s\n# TYPE tepal_admission_%[1]s gauge\ntepal_admission_%[1]s %[3]d\n", m.name, m.help, m.value)
+		}
+		return text.String()
+	}
+	names := []string{"tepal_admission_capacity", "tepal_admission_in_use", "tepal_admission_queue_capacity", "tepal_admission_queue_depth"}
+	f.compare(t, want(), names...)
+	stats.InUse, stats.QueueDepth = 0, 0 // read anew each time
+	f.compare(t, want(), names...)
+
+	f.Metrics().Shed(ShedQueueTimeout)
+	f.Metrics().Shed(ShedQueueTimeout)
+	assert.InDelta(t, 2, testutil.ToFloat64(f.metrics.admissionShed[ShedQueueTimeout]), 0)
+
+	f.Metrics().Waited(0)
+	f.Metrics().Waited(3 * time.Millisecond)
+	f.Metrics().Waited(time.Minute)
+	f.compare(t, `
+		# HELP tepal_admission_wait_seconds Time that a request waited for a slot.
+		# TYPE tepal_admission_wait_seconds histogram
+		tepal_admission_wait_seconds_bucket{le="0.0001"} 1
+		tepal_admission_wait_seconds_bucket{le="0.00025"} 1
+		tepal_admission_wait_seconds_bucket{le="0.0005"} 1
+		tepal_admission_wait_seconds_bucket{le="0.001"} 1
+		tepal_admission_wait_seconds_bucket{le="0.0025"} 1
+		tepal_admission_wait_seconds_bucket{le="0.005"} 2
+		tepal_admission_wait_seconds_bucket{le="0.01"} 2
+		tepal_admission_wait_seconds_bucket{le="0.025"} 2
+		tepal_admission_wait_seconds_bucket{le="0.05"} 2
+		tepal_admission_wait_seconds_bucket{le="0.1"} 2
+		tepal_admission_wait_seconds_bucket{le="0.25"} 2
+		tepal_admission_wait_seconds_bucket{le="0.5"} 2
+		tepal_admission_wait_seconds_bucket{le="1"} 2
+		tepal_admission_wait_seconds_bucket{le="2.5"} 2
+		tepal_admission_wait_seconds_bucket{le="+Inf"} 3
+		tepal_admission_wait_seconds_sum 60.003
+		tepal_admission_wait_seconds_count 3
+	`, "tepal_admission_wait_seconds")
+}
+
+func TestModelMetrics(t *testing.T) {
+	f := newFixture(t, false)
+	iris := f.Metrics().ForModel("iris", "1", "sha256:00", []string{"setosa", "versicolor", "virginica"})
+	iris.Predicted(0, 1)
+	iris.Predicted(2, 10)
+	iris.Predicted(2, 1)
+	value := f.Metrics().ForModel("price", "2", "sha256:11", nil)
+	value.Predicted(0, 4)
+	f.Metrics().SetReady(true)
+	f.compare(t, `
+		# HELP tepal_model_info The models served; always 1.
+		# TYPE tepal_model_info gauge
+		tepal_model_info{model_digest="sha256:00",model_name="iris",model_version="1"} 1
+		tepal_model_info{model_digest="sha256:11",model_name="price",model_version="2"} 1
+		# HELP tepal_model_ready 1 when the model served has proven that it answers correctly, else 0.
+		# TYPE tepal_model_ready gauge
+		tepal_model_ready 1
+		# HELP tepal_predictions_total Predictions answered, by the label predicted.
+		# TYPE tepal_predictions_total counter
+		tepal_predictions_total{label="setosa",model_name="iris",model_version="1"} 1
+		tepal_predictions_total{label="versicolor",model_name="iris",model_version="1"} 0
+		tepal_predictions_total{label="virginica",model_name="iris",model_version="1"} 11
+		tepal_predictions_total{label="",model_name="price",model_version="2"} 4
+	`, "tepal_model_info", "tepal_model_ready", "tepal_predictions_total")
+
+	f.Metrics().SetReady(false)
+	assert.Zero(t, testutil.ToFloat64(f.metrics.modelReady))
+	assert.Zero(t, testing.AllocsPerRun(100, func() { iris.Predicted(1, 1) }))
+}
+
+func TestLabelsAreBounded(t *testing.T) {
+	f := newFixture(t, false)
+	labels := make([]string, 1000)
+	for i := range labels {
+		labels[i] = fmt.Sprint(i)
+	}
+	m := f.Metrics().ForModel("many", "1", "sha256:00", labels)
+	m.Predicted(199, 1)
+	m.Predicted(200, 2)
+	m.Predicted(999, 3)
+	assert.Equal(t, 201, testutil.CollectAndCount(f.metrics.predictions))
+	assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.predictions.WithLabelValues("many", "1", "199")), 0)
+	assert.InDelta(t, 5, testutil.ToFloat64(f.metrics.predictions.WithLabelValues("many", "1", "_OTHER")), 0)
+}
+
+// A label's value must be UTF-8, and the names come from a file that somebody else made.
+func TestLabelsAreMadeValid(t *testing.T) {
+	f := newFixture(t, false)
+	f.Metrics().ForModel("a\xff", "\xff", "\xff", []string{"\xff"}).Predicted(0, 1)
+	h := f.Route("GET", "/x", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		RecordFrom(r.Context()).ModelName = "a\xff"
+		RecordFrom(r.Context()).ErrorType = "\xff"
+	}))
+	ask(t, h, "GET", "/x", "")
+	assert.Equal(t, 1, f.durations(t, "/x", "GET", "200", "\uFFFD", "a\uFFFD", ""))
+}
+
+func TestMetricsHandler(t *testing.T) {
+	f := newFixture(t, false)
+	exercise(t, f)
+	contentType, body := f.scrape(t, "text/plain")
+	assert.Contains(t, contentType, "text/plain; version=0.0.4")
+	for _, want := range []string{
+		`tepal_predictions_total{label="virginica",model_name="iris",model_version="1"} 5`,
+		`http_server_request_duration_seconds_count{error_type="",http_request_method="GET",http_response_status_code="404",http_route="/x",model_name="",model_version=""} 1`,
+		"go_goroutines ", "process_start_time_seconds ",
+	} {
+		assert.Contains(t, body, want)
+	}
+	contentType, body = f.scrape(t, "application/openmetrics-text;version=1.0.0")
+	assert.Contains(t, contentType, "application/openmetrics-text; version=1.0.0")
+	assert.True(t, strings.HasSuffix(body, "# EOF\n"))
+}
+
+func TestMetricsHandlerLogsWhatItCannotCollect(t *testing.T) {
+	f := newFixture(t, false)
+	f.registry.MustRegister(brokenCollector{})
+	_, body := f.scrape(t, "text/plain")
+	assert.Contains(t, body, "tepal_build_info", "the other metrics are answered")
+	assert.Equal(t, "WARNING", f.onlyLine(t)["severity"])
+	assert.Contains(t, f.onlyLine(t)["message"], "cannot be read")
+}
+
+type brokenCollector struct{}
+
+func (brokenCollector) Describe(chan<- *prometheus.Desc) {}
+func (brokenCollector) Collect(ch chan<- prometheus.Metric) {
+	ch <- prometheus.NewInvalidMetric(prometheus.NewDesc("broken", "", nil, nil), fmt.Errorf("cannot be read"))
+}
+
+// The catalogue for operators and the code say the same, both ways: name, type and labels.
+func TestCatalogueOfMetrics(t *testing.T) {
+	f := newFixture(t, false)
+	exercise(t, f)
+	families, err := f.registry.Gather()
+	require.NoError(t, err)
+	registered := map[string]string{}
+	for _, family := range families {
+		name := family.GetName()
+		if strings.HasPrefix(name, "go_") || strings.HasPrefix(name, "process_") {
+			continue // the standard collectors' own, which the catalogue names as a whole
+		}
+		var labels []string
+		for _, pair := range family.GetMetric()[0].GetLabel() {
+			labels = append(labels, pair.GetName())
+		}
+		registered[name] = strings.ToLower(family.GetType().String()) + " " + strings.Join(labels, " ")
+	}
+
+	// What was not exercised would be missing above.
+	descs := make(chan *prometheus.Desc, 1000)
+	f.registry.Describe(descs)
+	close(descs)
+	for desc := range descs {
+		name := regexp.MustCompile(`fqName: "(\w+)"`).FindStringSubmatch(desc.String())[1]
+		if !strings.HasPrefix(name, "go_") && !strings.HasPrefix(name, "process_") {
+			assert.Contains(t, registered, name)
+		}
+	}
+
+	page, err := os.ReadFile("../docs/telemetry.md")
+	require.NoError(t, err)
+	documented := map[string]string{}
+	row := regexp.MustCompile("(?m)^\\| `(\\w+)` \\| (gauge|counter|histogram) \\| ([^|]*) \\|")
+	for _, match := range row.FindAllStringSubmatch(string(page), -1) {
+		var labels []string
+		for _, label := range regexp.MustCompile("`(\\w+)`").FindAllStringSubmatch(match[3], -1) {
+			labels = append(labels, label[1])
+		}
+		slices.Sort(labels)
+		documented[match[1]] = match[2] + " " + strings.Join(labels, " ")
+	}
+	assert.Equal(t, registered, documented)
+}

@@ -1,0 +1,132 @@
+// Package telemetry is how an operator sees what Tepal does: structured logs, traces and metrics, and the one middleware
+// that produces all three for a request.
+//
+// It exists so that no other package needs to know zerolog, OpenTelemetry or Prometheus. A server builds one
+// [Telemetry], wraps each route it registers with [Telemetry.Route], and lets its handlers fill the request's [Record];
+// everything that is logged, traced and counted about the request follows from there.
+//
+// The package holds no state of its own and sets no process-wide hook: every Telemetry has its own registry, tracer
+// provider and propagator, so any number of them live side by side. Traces are configured by the standard OTEL_*
+// variables of the process environment, because the OpenTelemetry exporters read those and nothing else.
+// docs/telemetry.md is the catalogue of what comes out.
+package telemetry
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.opentelemetry.io/otel/propagation"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+	"go.opentelemetry.io/otel/trace/noop"
+)
+
+// scopeName names the instrumentation scope of the spans that this package starts itself.
+const scopeName = "github.com/tepalhq/tepal/telemetry"
+
+// Options is what New needs to know. The zero value is valid.
+type Options struct {
+	// Version and Commit say which build is running. They are in tepal_build_info and in the resource of every span.
+	Version string
+	Commit  string
+
+	// Logger gets one record for each request, and warnings. Nil discards them.
+	Logger *slog.Logger
+
+	// Stderr is where OTEL_TRACES_EXPORTER=console writes spans. Nil is os.Stderr.
+	Stderr io.Writer
+
+	// OnPanic answers a request whose handler panicked before it wrote anything. It may set the ErrorType of the
+	// request's Record. Nil answers a bare 500.
+	OnPanic http.HandlerFunc
+
+	// SpanProcessors get every span, beside the exporter that the environment selects. They are shut down by
+	// Shutdown. Tracing is on when there is one, whatever OTEL_TRACES_EXPORTER says, unless OTEL_SDK_DISABLED is true.
+	SpanProcessors []sdktrace.SpanProcessor
+}
+
+// Telemetry is one set of traces, logs and metrics. All its methods may be called concurrently.
+type Telemetry struct {
+	log        *slog.Logger
+	onPanic    http.HandlerFunc
+	registry   *prometheus.Registry
+	metrics    *Metrics
+	propagator propagation.TextMapPropagator
+	provider   trace.TracerProvider
+	tracer     trace.Tracer
+	tracing    bool // false: provider is the no-op one
+
+	processors []sdktrace.SpanProcessor
+	abandon    context.CancelFunc // ends exports that are still under way when Shutdown has no time left
+}
+
+// New builds a Telemetry from the options and from the OTEL_* variables of the process environment. Nothing is dialled:
+// an exporter whose endpoint is down is no error. A variable whose value is not understood is one, and names the variable
+// and what it accepts.
+func New(ctx context.Context, opts Options) (*Telemetry, error) {
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if opts.Stderr == nil {
+		opts.Stderr = os.Stderr
+	}
+	if opts.OnPanic == nil {
+		opts.OnPanic = func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
+		}
+	}
+
+	registry := prometheus.NewRegistry()
+	t := &Telemetry{
+		log:        opts.Logger,
+		onPanic:    opts.OnPanic,
+		registry:   registry,
+		metrics:    newMetrics(registry, opts.Version, opts.Commit),
+		propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
+		provider:   noop.NewTracerProvider(),
+		abandon:    func() {},
+	}
+	if err := t.startTracing(ctx, opts); err != nil {
+		return nil, err
+	}
+	t.tracer = t.provider.Tracer(scopeName, trace.WithInstrumentationVersion(opts.Version))
+	return t, nil
+}
+
+// Metrics returns the metrics that other packages feed.
+func (t *Telemetry) Metrics() *Metrics { return t.metrics }
+
+// MetricsHandler answers GET /metrics with the metrics of this Telemetry alone, in the Prometheus or the OpenMetrics text
+// format, or in protobuf, as the request's Accept header asks.
+func (t *Telemetry) MetricsHandler() http.Handler {
+	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{
+		ErrorLog:          StdLogger(t.log, slog.LevelWarn),
+		ErrorHandling:     promhttp.ContinueOnError,
+		EnableOpenMetrics: true,
+	})
+}
+
+// Propagator reads and writes the W3C headers traceparent, tracestate and baggage.
+func (t *Telemetry) Propagator() propagation.TextMapPropagator { return t.propagator }
+
+// TracerProvider makes tracers whose spans go where those of the requests go.
+func (t *Telemetry) TracerProvider() trace.TracerProvider { return t.provider }
+
+// Shutdown sends what spans are still queued and stops. It returns when that is done or when ctx ends, whichever is
+// first; spans not sent by then are given up. Requests may still be served afterwards, their spans go nowhere.
+func (t *Telemetry) Shutdown(ctx context.Context) error {
+	defer t.abandon()
+	var err error
+	// The processors are stopped one by one because the provider skips the rest of them once ctx has ended, and a
+	// batch processor that was never stopped keeps its goroutine.
+	for _, p := range t.processors {
+		err = errors.Join(err, p.Shutdown(ctx))
+	}
+	return err
+}
