@@ -77,12 +77,25 @@ func (c Classes) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON reads an array of strings or of integers.
 func (c *Classes) UnmarshalJSON(data []byte) error {
 	*c = Classes{}
-	if json.Unmarshal(data, &c.Ints) == nil {
+	var ok bool
+	if c.Ints, ok = list[int64](data); ok {
 		return nil
 	}
-	*c = Classes{}
-	if json.Unmarshal(data, &c.Strings) == nil {
+	if c.Strings, ok = list[string](data); ok {
 		return nil
 	}
 	return errors.New("classes must be an array of strings or an array of integers")
+}
+
+// list reads an array of E. A null, which encoding/json would read as zero, is none.
+func list[E any](data []byte) ([]E, bool) {
+	var cells []*E
+	if json.Unmarshal(data, &cells) != nil || slices.Contains(cells, nil) {
+		return nil, false
+	}
+	values := make([]E, len(cells))
+	for i, cell := range cells {
+		values[i] = *cell
+	}
+	return values, true
 }

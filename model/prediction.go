@@ -22,11 +22,17 @@ func (p *Predictions) reset(s *Schema) {
 	}
 }
 
-// check holds the program to its word: each output has a row for each instance.
+// check holds the program to its word: each output has a row for each instance,
+// with one label in it, or one probability for each class.
 func (p *Predictions) check(rows int) error {
 	for i := range p.Outputs {
-		if got := p.Outputs[i].Rows(); got != rows {
-			return fmt.Errorf("output %q has %d rows for %d instances", p.schema.Outputs[i].Name, got, rows)
+		o, t := &p.schema.Outputs[i], &p.Outputs[i]
+		if got := t.Rows(); got != rows {
+			return fmt.Errorf("output %q has %d rows for %d instances", o.Name, got, rows)
+		}
+		width := t.Width()
+		if o.Role == RoleLabel && width != 1 || o.Role == RoleProbabilities && width != p.schema.Classes.Len() {
+			return fmt.Errorf("output %q has %d columns, and its role is %s", o.Name, width, o.Role)
 		}
 	}
 	p.Rows = rows

@@ -84,7 +84,7 @@ func clipHeader(value string) string { return strings.ToValidUTF8(value[:min(len
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) bool {
 	buf.Reset()
 	if r.ContentLength > s.config.MaxBodyBytes {
-		fail(w, r, s.tooLarge())
+		s.refuseBody(w, r)
 		return false
 	}
 	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, s.config.MaxBodyBytes))
@@ -93,7 +93,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, buf *bytes.Buf
 	}
 	switch _, tooLarge := errors.AsType[*http.MaxBytesError](err); {
 	case tooLarge:
-		fail(w, r, s.tooLarge())
+		s.refuseBody(w, r)
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		w.Header().Set("Connection", "close")
 		writeProblem(w, r, http.StatusRequestTimeout, "Request timeout", &model.Error{
@@ -107,9 +107,12 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, buf *bytes.Buf
 	return false
 }
 
-func (s *Server) tooLarge() error {
-	return &model.Error{
+// refuseBody answers for a body beyond the limit, and closes the connection:
+// the rest of the body would only be read to be thrown away.
+func (s *Server) refuseBody(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Connection", "close")
+	fail(w, r, &model.Error{
 		Kind: model.KindTooLarge, Type: "body-too-large", Detail: "the body is larger than the server takes",
 		Expected: fmt.Sprintf("at most %d bytes", s.config.MaxBodyBytes),
-	}
+	})
 }

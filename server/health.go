@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/go-chi/chi/v5"
@@ -47,19 +46,12 @@ func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	}
 	served, err := s.repository.Default()
 	if err != nil {
-		writeHealth(w, http.StatusServiceUnavailable, health{Status: "not ready", Reason: reason(err)})
+		writeHealth(w, http.StatusServiceUnavailable, health{Status: "not ready", Reason: s.repository.Reason()})
 		return
 	}
 	writeHealth(w, http.StatusOK, health{
 		Status: "ready", Model: served.Name, Version: served.Version, Digest: served.Digest, Golden: served.Golden.Status,
 	})
-}
-
-func reason(err error) string {
-	if e, ok := errors.AsType[*model.Error](err); ok {
-		return e.Got
-	}
-	return err.Error()
 }
 
 func writeHealth(w http.ResponseWriter, status int, h health) {

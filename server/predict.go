@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-	"sync"
 
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/repository"
@@ -25,17 +24,24 @@ type exchange struct {
 // batch must not hold its memory for ever.
 const keepBytes = 1 << 20
 
-var exchanges = sync.Pool{New: func() any { return new(exchange) }}
+func (s *Server) newExchange() *exchange {
+	if x, ok := s.exchanges.Get().(*exchange); ok {
+		return x
+	}
+	return new(exchange)
+}
 
-func (x *exchange) recycle() {
+func (s *Server) recycle(x *exchange) {
 	if x.body.Cap() <= keepBytes && cap(x.out) <= keepBytes {
-		exchanges.Put(x)
+		s.exchanges.Put(x)
 	}
 }
 
 // predict answers POST /predict: Tepal's own front door. Package rows has the
 // forms of bodies and answers.
 func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
+	// A refusal must not wait for the body that it refuses to read.
+	_ = http.NewResponseController(w).EnableFullDuplex()
 	served, err := s.repository.Default()
 	if err != nil {
 		fail(w, r, err)
@@ -50,8 +56,8 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, err)
 		return
 	}
-	x := exchanges.Get().(*exchange)
-	defer x.recycle()
+	x := s.newExchange()
+	defer s.recycle(x)
 	if !s.readBody(w, r, &x.body) {
 		return
 	}

@@ -59,7 +59,7 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	e, ok := errors.AsType[*model.Error](err)
 	if !ok || e.Kind == model.KindInternal {
 		telemetry.RecordFrom(r.Context()).Err = err
-		e = &model.Error{Type: "internal-error", Detail: "the server failed to answer; its log has the reason"}
+		e = internalError()
 	}
 	o := outcomes[e.Kind]
 	if o.retry {
@@ -79,12 +79,16 @@ func writeProblem(w http.ResponseWriter, r *http.Request, status int, title stri
 	writeJSON(w, status, "application/problem+json", p)
 }
 
-// answerPanic answers for a handler that panicked.
-func (s *Server) answerPanic(w http.ResponseWriter, r *http.Request) {
-	fail(w, r, errPanic)
+// answerPanic answers for a handler that panicked; the log has the panic and
+// its stack.
+func answerPanic(w http.ResponseWriter, r *http.Request) {
+	writeProblem(w, r, http.StatusInternalServerError, outcomes[model.KindInternal].title, internalError())
 }
 
-var errPanic = errors.New("the handler panicked")
+// internalError is all that a caller is told of a fault of the server.
+func internalError() *model.Error {
+	return &model.Error{Type: "internal-error", Detail: "the server failed to answer; its log has the reason"}
+}
 
 // writeJSON answers with v as JSON and a line end, as a person at a terminal
 // likes it.

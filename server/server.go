@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -129,6 +130,7 @@ type Server struct {
 	repository *repository.Repository
 	metrics    atomic.Pointer[telemetry.ModelMetrics]
 	admission  *admission
+	exchanges  sync.Pool
 	draining   atomic.Bool
 	lifecycle  lifecycle
 	// httpAddr and opsAddr are what was bound; failed gets a listener's end.
@@ -164,7 +166,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	s.lifecycle.log = o.Logger
 	var err error
-	if s.telemetry, err = o.NewTelemetry(s.answerPanic); err != nil {
+	if s.telemetry, err = o.NewTelemetry(answerPanic); err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}
 	s.lifecycle.add("flush telemetry", s.telemetry.Shutdown)
@@ -194,15 +196,7 @@ func (s *Server) bind(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", l.name, err)
 		}
 		*l.bound = listener.Addr()
-		server := &http.Server{
-			Handler:           l.routes,
-			ReadHeaderTimeout: readHeaderTimeout,
-			ReadTimeout:       readTimeout,
-			WriteTimeout:      writeTimeout,
-			IdleTimeout:       idleTimeout,
-			MaxHeaderBytes:    maxHeaderBytes,
-			ErrorLog:          telemetry.StdLogger(s.log, slog.LevelWarn),
-		}
+		server := s.newHTTPServer(l.routes)
 		s.lifecycle.add("drain "+l.name, func(ctx context.Context) error { return drain(ctx, server, listener) })
 		s.lifecycle.start = append(s.lifecycle.start, func() {
 			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -211,6 +205,20 @@ func (s *Server) bind(ctx context.Context) error {
 		})
 	}
 	return nil
+}
+
+// newHTTPServer is an HTTP server with every limit set, whose own errors go to
+// the log.
+func (s *Server) newHTTPServer(routes http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           routes,
+		ReadHeaderTimeout: readHeaderTimeout,
+		ReadTimeout:       readTimeout,
+		WriteTimeout:      writeTimeout,
+		IdleTimeout:       idleTimeout,
+		MaxHeaderBytes:    maxHeaderBytes,
+		ErrorLog:          telemetry.StdLogger(s.log, slog.LevelWarn),
+	}
 }
 
 // drain lets the requests under way end, and cuts off those that have not when

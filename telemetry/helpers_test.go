@@ -148,10 +148,10 @@ func attributesOf(attrs []attribute.KeyValue) map[string]string {
 	return m
 }
 
-// group returns the object under key.
-func group(t *testing.T, line map[string]any, key string) map[string]any {
+// httpRequest returns the object of that name in a line.
+func httpRequest(t *testing.T, line map[string]any) map[string]any {
 	t.Helper()
-	object, ok := line[key].(map[string]any)
-	require.True(t, ok, "%s is %v", key, line[key])
+	object, ok := line["httpRequest"].(map[string]any)
+	require.True(t, ok, "httpRequest is %v", line["httpRequest"])
 	return object
 }

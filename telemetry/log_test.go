@@ -46,6 +46,8 @@ func TestLogHandlerConformsToSlog(t *testing.T) {
 }
 
 // logAt writes one record with a fixed time through the handler and returns the line.
+//
+//nolint:revive // t comes first in every helper of a test.
 func logAt(t *testing.T, ctx context.Context, h func(slog.Handler) slog.Handler, opts LogOptions, level slog.Level, message string, attrs ...slog.Attr) string {
 	t.Helper()
 	var buf bytes.Buffer
@@ -321,7 +323,6 @@ func TestLogCarriesTheSpan(t *testing.T) {
 	inGroup := func(h slog.Handler) slog.Handler { return h.WithGroup("g") }
 	assert.Equal(t, start+ids+cloud+"true,\"g\":{\"trace_id\":1}}\n",
 		logAt(t, spanContext(t, trace.FlagsSampled), inGroup, LogOptions{}, slog.LevelInfo, "m", slog.Int("trace_id", 1)))
-	//nolint:staticcheck // a nil context is what is tested
 	assert.Equal(t, start+"}\n", logAt(t, nil, nil, LogOptions{}, slog.LevelInfo, "m"))
 }
 

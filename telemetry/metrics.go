@@ -39,10 +39,10 @@ type ShedReason string
 
 // The reasons to refuse a request.
 const (
-	ShedQueueFull    ShedReason = "queue_full"          // every slot and every place in the queue was taken
-	ShedQueueTimeout ShedReason = "queue_timeout"       // it waited as long as it may
+	ShedQueueFull    ShedReason = "queue-full"          // every slot and every place in the queue was taken
+	ShedQueueTimeout ShedReason = "queue-timeout"       // it waited as long as it may
 	ShedClientClosed ShedReason = ErrorTypeClientClosed // its caller went away while it waited
-	ShedDeadline     ShedReason = "deadline_exceeded"   // its own deadline passed while it waited
+	ShedDeadline     ShedReason = "deadline-exceeded"   // its own deadline passed while it waited
 )
 
 // AdmissionStats is the state of admission at one moment.

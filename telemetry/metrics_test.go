@@ -56,10 +56,10 @@ func TestMetricsBeforeAnythingHappened(t *testing.T) {
 		tepal_admission_in_use 0
 		# HELP tepal_admission_shed_total Requests refused by admission, by reason.
 		# TYPE tepal_admission_shed_total counter
-		tepal_admission_shed_total{reason="client_closed_request"} 0
-		tepal_admission_shed_total{reason="deadline_exceeded"} 0
-		tepal_admission_shed_total{reason="queue_full"} 0
-		tepal_admission_shed_total{reason="queue_timeout"} 0
+		tepal_admission_shed_total{reason="client-closed-request"} 0
+		tepal_admission_shed_total{reason="deadline-exceeded"} 0
+		tepal_admission_shed_total{reason="queue-full"} 0
+		tepal_admission_shed_total{reason="queue-timeout"} 0
 		# HELP tepal_build_info The build that is running; always 1.
 		# TYPE tepal_build_info gauge
 		tepal_build_info{commit="abc",goversion="`+runtime.Version()+`",version="1.2.3"} 1

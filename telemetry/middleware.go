@@ -24,7 +24,7 @@ const statusClientClosed = 499
 
 // The error types that this package sets itself.
 const (
-	ErrorTypeClientClosed = "client_closed_request" // the caller went away before the answer
+	ErrorTypeClientClosed = "client-closed-request" // the caller went away before the answer
 	ErrorTypePanic        = "panic"                 // the handler panicked; OnPanic may put another in its place
 	ErrorTypeAborted      = "aborted"               // the handler gave the connection up, with http.ErrAbortHandler
 )
@@ -183,10 +183,10 @@ func (x *exchange) finish() {
 // conclude settles the answer, given what the handler panicked with, and completes the record.
 func (x *exchange) conclude(recovered any) outcome {
 	var o outcome
-	switch {
-	case recovered == nil:
+	switch recovered {
+	case nil:
 		x.concludeReturn()
-	case recovered == http.ErrAbortHandler:
+	case http.ErrAbortHandler:
 		o.aborted = true
 		x.record.ErrorType = ErrorTypeAborted
 	default:

@@ -60,12 +60,15 @@ func (w *response) sending(status int) {
 		return
 	}
 	w.status = status
-	w.clientGone = clientGone(w.ctx)
+	// When a body does not arrive in time net/http cancels the context too, and the caller is still there to be told so.
+	w.clientGone = status != http.StatusRequestTimeout && clientGone(w.ctx)
 }
 
 // clientGone reports whether the request's context was cancelled by net/http because the connection or the stream is
 // closed. A deadline, or a server that cancels with a cause of its own, is no caller who has gone.
-func clientGone(ctx context.Context) bool { return context.Cause(ctx) == context.Canceled }
+func clientGone(ctx context.Context) bool {
+	return context.Cause(ctx) == context.Canceled //nolint:errorlint // A cause that wraps it is a cause of its own.
+}
 
 // countingBody counts the bytes read of a body whose length was not declared.
 type countingBody struct {

@@ -52,6 +52,7 @@ func (t *Telemetry) StartPrediction(ctx context.Context, name, version, digest s
 	if parent := trace.SpanFromContext(ctx); !parent.IsRecording() {
 		return ctx, parent
 	}
+	//nolint:spancheck // The caller ends it.
 	return t.tracer.Start(ctx, "predict "+name, trace.WithAttributes(
 		attrModelName.String(name),
 		attrModelVersion.String(version),

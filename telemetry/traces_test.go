@@ -60,10 +60,11 @@ func TestTracingIsOffByDefault(t *testing.T) {
 			for variable, value := range environment {
 				t.Setenv(variable, value)
 			}
+			before := goleak.IgnoreCurrent()
 			tel, err := New(t.Context(), Options{})
 			require.NoError(t, err)
 			assert.IsType(t, noop.TracerProvider{}, tel.TracerProvider())
-			goleak.VerifyNone(t)
+			goleak.VerifyNone(t, before)
 			stop(t, tel)
 		})
 	}
@@ -99,9 +100,10 @@ func TestUnknownValuesAreErrors(t *testing.T) {
 			for variable, value := range tt.environment {
 				t.Setenv(variable, value)
 			}
+			before := goleak.IgnoreCurrent()
 			_, err := New(t.Context(), Options{})
 			require.EqualError(t, err, tt.want)
-			goleak.VerifyNone(t)
+			goleak.VerifyNone(t, before)
 		})
 	}
 }
@@ -373,8 +375,8 @@ func TestOTLP(t *testing.T) {
 	}
 }
 
-// silentEndpoint is an address that accepts connections and never answers.
-func silentEndpoint(t *testing.T) string {
+// silentEndpoint is an address that accepts connections and never answers, until it is closed.
+func silentEndpoint(t *testing.T) (addr string, shut func()) {
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
@@ -393,33 +395,32 @@ func silentEndpoint(t *testing.T) string {
 			_ = conn.Close()
 		}
 	}()
-	t.Cleanup(func() {
+	return listener.Addr().String(), func() {
 		assert.NoError(t, listener.Close())
 		<-done
-	})
-	return listener.Addr().String()
+	}
 }
 
 // deadEndpoint is an address that refuses connections.
-func deadEndpoint(t *testing.T) string {
+func deadEndpoint(t *testing.T) (addr string, shut func()) {
 	t.Helper()
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	require.NoError(t, listener.Close())
-	return listener.Addr().String()
+	addr, shut = silentEndpoint(t)
+	shut()
+	return addr, func() {}
 }
 
 func TestExporterThatIsDownDelaysNothing(t *testing.T) {
 	for _, protocol := range []string{"grpc", "http/protobuf"} {
-		for name, endpoint := range map[string]func(*testing.T) string{"dead": deadEndpoint, "silent": silentEndpoint} {
+		for name, endpoint := range map[string]func(*testing.T) (string, func()){"dead": deadEndpoint, "silent": silentEndpoint} {
 			t.Run(protocol+" "+name, func(t *testing.T) {
 				clearOTel(t)
-				t.Setenv(envEndpoint, "http://"+endpoint(t))
+				before := goleak.IgnoreCurrent()
+				addr, shut := endpoint(t)
+				t.Setenv(envEndpoint, "http://"+addr)
 				t.Setenv(envProtocol, protocol)
 				t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "1")        // ms: exports fail while requests are served
 				t.Setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "60000") // ms: and take much longer than the test does
 				t.Setenv("OTEL_BSP_EXPORT_TIMEOUT", "60000")
-				before := goleak.IgnoreCurrent()
 				started := time.Now()
 				tel, err := New(t.Context(), Options{})
 				require.NoError(t, err)
@@ -436,7 +437,8 @@ func TestExporterThatIsDownDelaysNothing(t *testing.T) {
 					require.ErrorIs(t, err, context.DeadlineExceeded)
 				}
 				assert.Less(t, time.Since(stopping), 10*time.Second, "Shutdown outlived its context")
-				goleak.VerifyNone(t, before) // the exports under way were given up
+				shut() // ends the connections that the HTTP exporter's transport keeps for later
+				goleak.VerifyNone(t, before)
 			})
 		}
 	}
@@ -444,14 +446,16 @@ func TestExporterThatIsDownDelaysNothing(t *testing.T) {
 
 func TestShutdownWithoutTime(t *testing.T) {
 	clearOTel(t)
-	t.Setenv(envEndpoint, "http://"+silentEndpoint(t))
 	before := goleak.IgnoreCurrent()
+	addr, shut := silentEndpoint(t)
+	t.Setenv(envEndpoint, "http://"+addr)
 	tel, err := New(t.Context(), Options{})
 	require.NoError(t, err)
 	ask(t, tel.Route("GET", "/x", http.NotFoundHandler()), "GET", "/x", "")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.ErrorIs(t, tel.Shutdown(ctx), context.Canceled)
+	shut()
 	goleak.VerifyNone(t, before)
 	require.NoError(t, tel.Shutdown(t.Context()), "a second time does nothing")
 	ask(t, tel.Route("GET", "/x", http.NotFoundHandler()), "GET", "/x", "") // is still served
@@ -482,12 +486,12 @@ func TestErrorHandlerIsRateLimited(t *testing.T) {
 		for range 5 {
 			h.Handle(errors.New("held back"))
 		}
-		time.Sleep(time.Minute - time.Nanosecond)
+		time.Sleep(time.Minute - time.Nanosecond) //nolint:forbidigo // The bubble's clock, not the machine's.
 		h.Handle(errors.New("held back"))
 		require.Len(t, logs.lines(t), 1)
-		time.Sleep(time.Nanosecond)
+		time.Sleep(time.Nanosecond) //nolint:forbidigo // The bubble's clock, not the machine's.
 		h.Handle(errors.New("second"))
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) //nolint:forbidigo // The bubble's clock, not the machine's.
 		h.Handle(errors.New("third"))
 
 		lines := logs.lines(t)

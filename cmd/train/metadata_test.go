@@ -17,7 +17,7 @@ func TestGolearnVersion(t *testing.T) {
 	require.NoError(t, err)
 	_, rest, found := strings.Cut(string(text), "github.com/sjwhitworth/golearn ")
 	require.True(t, found)
-	assert.Equal(t, strings.Fields(rest)[0], golearnVersion)
+	assert.Equal(t, golearnVersion, strings.Fields(rest)[0])
 }
 
 func TestNewHistogram(t *testing.T) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -161,6 +160,6 @@ func checkForest(t *testing.T, f *forest, classes model.Classes, rows [][]float6
 	}
 	require.Equal(t, majority, labels)
 	if len(f.trees)%2 == 0 {
-		assert.Positive(t, ties, fmt.Sprintf("%d trees: the rows are to hold ties", len(f.trees)))
+		assert.Positive(t, ties, "%d trees: the rows are to hold ties", len(f.trees))
 	}
 }

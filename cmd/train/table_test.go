@@ -220,7 +220,8 @@ func TestReadTableFaults(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := readTable("t.csv", []byte(test.text), test.label)
 			require.EqualError(t, err, test.want)
-			assert.IsType(t, &fault{}, err)
+			var at *fault
+			assert.ErrorAs(t, err, &at)
 		})
 	}
 }

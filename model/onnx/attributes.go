@@ -11,13 +11,14 @@ import (
 // that a builder reads all it needs and then asks once, by finish, which also
 // refuses attributes that nothing read.
 type attributes struct {
+	list   []Attribute
 	byName map[string]*Attribute
 	read   map[string]bool
 	err    error
 }
 
 func (a *attributes) index(list []Attribute) error {
-	a.byName, a.read = make(map[string]*Attribute, len(list)), make(map[string]bool, len(list))
+	a.list, a.byName, a.read = list, make(map[string]*Attribute, len(list)), make(map[string]bool, len(list))
 	for i := range list {
 		if _, twice := a.byName[list[i].Name]; twice {
 			return fmt.Errorf("attribute %q stands twice", list[i].Name)
@@ -31,8 +32,8 @@ func (a *attributes) finish() error {
 	if a.err != nil {
 		return a.err
 	}
-	for name := range a.byName {
-		if !a.read[name] {
+	for i := range a.list {
+		if name := a.list[i].Name; !a.read[name] {
 			return fmt.Errorf("unknown attribute %q", name)
 		}
 	}

@@ -15,6 +15,8 @@ type value struct {
 	rank int
 	// columns is the number of values in a row; 0 when it is not known.
 	columns int
+	// open marks a graph input that leaves its width to its use.
+	open bool
 	// slot is where the value stands in a frame. Values that are the same by
 	// another name share one.
 	slot int
@@ -28,13 +30,14 @@ type value struct {
 }
 
 // need notes that a row of the value must have at least n columns, which
-// settles the width of a graph input that leaves it open.
+// widens a graph input that leaves its width open.
 func (v *value) need(n int) error {
+	if v.input != nil && v.input.open {
+		v.input.columns = max(v.input.columns, n)
+		return nil
+	}
 	if v.columns > 0 && v.columns < n {
 		return fmt.Errorf("input %q has %d columns where %d are needed", v.name, v.columns, n)
-	}
-	if v.columns == 0 && v.input != nil {
-		v.input.columns = max(v.input.columns, n)
 	}
 	return nil
 }
@@ -172,9 +175,9 @@ func (c *compiler) addInputs() error {
 	return nil
 }
 
-// maxColumns bounds the width of an input, so that one row stays small
-// whatever a file claims.
-const maxColumns = 1 << 20
+// maxColumns bounds the width of an input, and of all inputs together, so that
+// one row and its schema stay small whatever a file claims.
+const maxColumns = 1 << 16
 
 func inputValue(info *ValueInfo) (*value, error) {
 	t := info.Type
@@ -190,6 +193,7 @@ func inputValue(info *ValueInfo) (*value, error) {
 			return nil, fmt.Errorf("its width %d is outside 1 to %d", n, maxColumns)
 		}
 		v.columns = int(t.Dims[1].Value)
+		v.open = v.columns == 0
 	default:
 		return nil, fmt.Errorf("it has %d dimensions; [rows] and [rows, columns] are supported", len(t.Dims))
 	}
@@ -304,8 +308,12 @@ func (c *compiler) addOutputs() error {
 			return fmt.Errorf("graph output %q: %w", info.Name, err)
 		}
 		c.outputs = append(c.outputs, v)
-		c.program.outputs = append(c.program.outputs, output{slot: v.slot, shared: taken[v.slot]})
-		taken[v.slot] = true
+		c.program.outputs = append(c.program.outputs, output{slot: v.slot})
+	}
+	// Backwards, so that a slot is handed over only by the last output that has it.
+	for i := len(c.program.outputs) - 1; i >= 0; i-- {
+		o := &c.program.outputs[i]
+		o.shared, taken[o.slot] = taken[o.slot], true
 	}
 	return nil
 }

@@ -66,9 +66,13 @@ func Digest(data []byte) string {
 // agree where both speak.
 func (c *compiler) schema(md *Schema) (*model.Schema, error) {
 	s := &model.Schema{}
+	width := 0
 	for _, v := range c.inputs {
 		if v.columns == 0 {
 			return nil, fmt.Errorf("the width of graph input %q is neither declared nor told by its use", v.name)
+		}
+		if width += v.columns; width > maxColumns {
+			return nil, fmt.Errorf("the graph takes more than %d values in a row", maxColumns)
 		}
 		s.Inputs = append(s.Inputs, model.Input{Name: v.name, Type: v.typ, Columns: v.columns, Vector: v.rank == 1})
 	}
@@ -110,23 +114,26 @@ func (c *compiler) bindFeatures(s *model.Schema, named []model.Feature) error {
 }
 
 func (c *compiler) describeOutputs(s *model.Schema, md *Schema) error {
+	said, taken := make(map[string]model.Role), make(map[model.Role]bool)
 	for _, o := range md.Outputs {
 		if v, ok := c.values[o.Name]; !ok || !c.isOutput(v) {
 			return fmt.Errorf("the schema describes the output %q, which the graph does not have", o.Name)
 		}
+		if taken[o.Role] && o.Role != model.RoleOther {
+			return fmt.Errorf("the schema gives two outputs the role %s", o.Role)
+		}
+		said[o.Name], taken[o.Role] = o.Role, true
 	}
-	taken := make(map[model.Role]bool)
 	for _, v := range c.outputs {
-		o := model.Output{Name: v.name, Role: c.role(v), Type: v.typ, Columns: v.columns}
-		for _, said := range md.Outputs {
-			if said.Name == v.name {
-				o.Role = said.Role
+		o := model.Output{Name: v.name, Type: v.typ, Columns: v.columns}
+		var ok bool
+		if o.Role, ok = said[v.name]; !ok {
+			o.Role = c.role(v)
+			if taken[o.Role] {
+				o.Role = model.RoleOther
 			}
+			taken[o.Role] = true
 		}
-		if taken[o.Role] {
-			o.Role = model.RoleOther
-		}
-		taken[o.Role] = true
 		if err := checkRole(&o); err != nil {
 			return err
 		}
@@ -157,7 +164,7 @@ func (c *compiler) role(v *value) model.Role {
 		return v.role
 	case v.typ.IsFloat():
 		return model.RoleValue
-	case v.typ == model.String || v.typ == model.Int64:
+	case (v.typ == model.String || v.typ == model.Int64) && v.columns == 1:
 		return model.RoleLabel
 	default:
 		return model.RoleOther
@@ -177,6 +184,9 @@ func checkRole(o *model.Output) error {
 	}
 	if !fits {
 		return fmt.Errorf("output %q is of type %v, which cannot be a %s", o.Name, o.Type, o.Role)
+	}
+	if o.Role == model.RoleLabel && o.Columns > 1 {
+		return fmt.Errorf("output %q has %d columns, which cannot be a label", o.Name, o.Columns)
 	}
 	return nil
 }
@@ -199,6 +209,9 @@ func agree(s *model.Schema, md *Schema) error {
 		return fmt.Errorf("the schema says %s and the graph's outputs make it a %s", md.Task, s.Task)
 	}
 	if md.Classes != nil {
+		if label, twice := md.Classes.Repeated(); twice {
+			return fmt.Errorf("the schema's class %q stands twice", label)
+		}
 		if s.Classes.Len() == 0 {
 			s.Classes = *md.Classes
 		}
@@ -215,7 +228,7 @@ func agree(s *model.Schema, md *Schema) error {
 				s.Classes.Ints = append(s.Classes.Ints, int64(i))
 			}
 		}
-		if o.Columns != s.Classes.Len() {
+		if o.Columns == 0 || o.Columns != s.Classes.Len() {
 			return fmt.Errorf("output %q has %d columns for %d classes", o.Name, o.Columns, s.Classes.Len())
 		}
 	}

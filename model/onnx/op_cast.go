@@ -148,7 +148,10 @@ func castStrings(from []string, o *model.Tensor) error {
 		case model.Int32:
 			o.Int32s[i] = truncate32(v)
 		case model.Int64:
-			o.Int64s[i] = truncate64(v)
+			// A double holds integers up to 53 bits; identifiers have more.
+			if o.Int64s[i], err = strconv.ParseInt(strings.TrimSpace(s), 10, 64); err != nil {
+				o.Int64s[i] = truncate64(v)
+			}
 		case model.Bool:
 			o.Bools[i] = v != 0
 		}

@@ -44,14 +44,38 @@ func buildArithmetic(n *node, op *arithmetic) (kernel, error) {
 		return nil, fmt.Errorf("inputs of type %v cannot be computed with", a.typ)
 	}
 	// Scaled or shifted by a constant, scores keep their meaning.
-	main := a
+	main, other := a, b
 	if a.constant != nil {
-		main = b
+		main, other = b, a
 	}
 	out := n.outputs[0]
-	out.typ, out.rank, out.columns = a.typ, max(a.rank, b.rank), max(a.columns, b.columns)
+	out.typ, out.rank = a.typ, max(a.rank, b.rank)
+	out.columns = across(a, b, out.rank)
+	if other.constant != nil && other.constant.Len() == 1 {
+		out.columns, out.input = main.columns, main.input
+	}
 	out.role, out.classes = main.role, main.classes
 	return op, nil
+}
+
+// across is the number of values in a row of a and b broadcast to rank; 0 when
+// only running tells.
+func across(a, b *value, rank int) int {
+	wide := func(v *value) int {
+		switch {
+		case rank > 2 || v.rank < rank && v.constant == nil:
+			return 0
+		case v.rank < rank:
+			return v.constant.Len()
+		default:
+			return v.columns
+		}
+	}
+	widest := max(wide(a), wide(b))
+	if widest == 1 && min(wide(a), wide(b)) == 0 {
+		return 0
+	}
+	return widest
 }
 
 func (op *arithmetic) run(in, out []*model.Tensor) error {
@@ -92,9 +116,14 @@ func hasZero[T number](values []T) bool {
 	return false
 }
 
+// maxElements bounds what broadcasting may blow up: two constants of a file
+// that is small ask for as many values as the product of their lengths.
+const maxElements = 1 << 28
+
 // broadcast appends to shape the shape that a and b have together by ONNX's
 // multidirectional rule: aligned at their last dimensions, equal or 1.
 func broadcast(shape, a, b []int) ([]int, error) {
+	n := 1
 	for i := range max(len(a), len(b)) {
 		da, db := dimFromEnd(a, i, max(len(a), len(b))), dimFromEnd(b, i, max(len(a), len(b)))
 		switch {
@@ -104,6 +133,9 @@ func broadcast(shape, a, b []int) ([]int, error) {
 			shape = append(shape, db)
 		default:
 			return nil, fmt.Errorf("the shapes %v and %v do not go together", a, b)
+		}
+		if n *= shape[len(shape)-1]; n > maxElements {
+			return nil, fmt.Errorf("the shapes %v and %v make more than %d values", a, b, maxElements)
 		}
 	}
 	return shape, nil

@@ -128,7 +128,9 @@ func (a *Attribute) marshal() (b message) {
 	case AttributeString:
 		b.element(4, a.String)
 	case AttributeTensor:
-		b.message(5, a.Tensor.marshal())
+		if a.Tensor != nil {
+			b.message(5, a.Tensor.marshal())
+		}
 	case AttributeFloats:
 		b.floats(7, a.Floats)
 	case AttributeInts:

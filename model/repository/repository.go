@@ -56,7 +56,7 @@ func Open(ctx context.Context, s Source) (*Served, error) {
 	}
 	m, err := onnx.Load(data, s.name())
 	if err != nil {
-		return nil, fmt.Errorf("%s cannot be served: %w", s, err)
+		return nil, fmt.Errorf("corrupt or unsupported: %s cannot be served: %w", s, err)
 	}
 	served := &Served{Model: m, Codec: rows.New(m)}
 	served.Golden, err = golden.Prove(ctx, m, served.Codec)
@@ -133,12 +133,16 @@ func (r *Repository) Serve(served *Served) { r.state.Store(&state{served: served
 // Refuse says why nothing is served from then on.
 func (r *Repository) Refuse(err error) { r.state.Store(&state{reason: err.Error()}) }
 
+// Reason says why nothing is served; it is empty when something is. It names
+// files and faults, and is meant for operators.
+func (r *Repository) Reason() string { return r.state.Load().reason }
+
 // Default returns the model that a request which names none is for. The error
-// is a *model.Error of KindNotReady with the reason.
+// is a *model.Error of KindNotReady.
 func (r *Repository) Default() (*Served, error) {
 	s := r.state.Load()
 	if s.served == nil {
-		return nil, &model.Error{Kind: model.KindNotReady, Type: "model-not-ready", Detail: "the model is not ready", Got: s.reason}
+		return nil, &model.Error{Kind: model.KindNotReady, Type: "model-not-ready", Detail: "the model is not ready; the readiness check says why"}
 	}
 	return s.served, nil
 }
@@ -148,7 +152,7 @@ func (r *Repository) Default() (*Served, error) {
 func (r *Repository) Find(name string) (*Served, error) {
 	served, err := r.Default()
 	if err == nil && served.Name != name {
-		return nil, &model.Error{Kind: model.KindNotFound, Type: "model-not-found", Detail: "no such model is served", Expected: served.Name, Got: name}
+		return nil, &model.Error{Kind: model.KindNotFound, Type: "model-not-found", Detail: "no such model is served", Expected: served.Name}
 	}
 	return served, err
 }

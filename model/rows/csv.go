@@ -1,6 +1,7 @@
 package rows
 
 import (
+	"bufio"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -21,10 +22,17 @@ type CSVReader struct {
 	passed  []string
 }
 
+const byteOrderMark = "\ufeff"
+
 // NewCSVReader reads the header. It is an error when a feature has no column,
 // or more than one.
 func NewCSVReader(r io.Reader, c *Codec) (*CSVReader, error) {
-	reader := csv.NewReader(r)
+	text := bufio.NewReader(r)
+	// A byte order mark, which spreadsheets write, is no part of the first name.
+	if start, _ := text.Peek(len(byteOrderMark)); string(start) == byteOrderMark {
+		_, _ = text.Discard(len(byteOrderMark))
+	}
+	reader := csv.NewReader(text)
 	reader.ReuseRecord = true
 	header, err := reader.Read()
 	if errors.Is(err, io.EOF) {
@@ -36,7 +44,7 @@ func NewCSVReader(r io.Reader, c *Codec) (*CSVReader, error) {
 	v := &CSVReader{csv: reader, codec: c, columns: make([]int, len(c.schema.Features))}
 	found := make([]bool, len(v.columns))
 	for column, name := range header {
-		name = strings.TrimSpace(strings.TrimPrefix(name, "\ufeff"))
+		name = strings.TrimSpace(name)
 		i, ok := c.index[name]
 		switch {
 		case !ok:

@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"strconv"
+	"strings"
 
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -79,7 +80,7 @@ func (d *Decoder) object() error {
 	if err != nil {
 		return malformed(err)
 	}
-	if string(raw) != `"instances"` {
+	if d.name, _ = jsontext.AppendUnquote(d.name[:0], raw); string(d.name) != "instances" {
 		row := d.row()
 		if err := d.member(row, raw); err != nil {
 			return err
@@ -170,7 +171,10 @@ func (d *Decoder) list(row int) error {
 			return d.syntaxError()
 		}
 		if i == len(features) {
-			return d.wrongWidth("more")
+			err := d.wrongWidth("more than " + strconv.Itoa(i))
+			// What was read last is the last value that fits, not the instance.
+			err.Pointer = string(jsontext.Pointer(err.Pointer).Parent())
+			return err
 		}
 		if err := d.value(row, i); err != nil {
 			return err
@@ -178,7 +182,7 @@ func (d *Decoder) list(row int) error {
 	}
 }
 
-func (d *Decoder) wrongWidth(got string) error {
+func (d *Decoder) wrongWidth(got string) *model.Error {
 	want := strconv.Itoa(len(d.codec.schema.Features))
 	return d.invalid("wrong-width", "the instance has not one value for each feature", want+" values", got)
 }
@@ -269,7 +273,7 @@ func (d *Decoder) number(t *model.Tensor, at, row, i int) error {
 	}
 	v, ok := parseNumber(t, at, raw)
 	if !ok {
-		return d.invalid("invalid-value", "the number is not one that the feature can hold", "a "+t.Type.String()+" number", clip(string(raw)))
+		return d.invalid("invalid-value", "the number is not one that the feature can hold", article(t.Type.String()+" number"), clip(string(raw)))
 	}
 	if d.codec.ranged && d.codec.schema.Features[i].Outside(v) {
 		d.req.Warnings = append(d.req.Warnings, Warning{Row: row, Feature: i, Value: v})
@@ -300,10 +304,11 @@ func parseNumber(t *model.Tensor, at int, raw []byte) (float64, bool) {
 // storeInteger takes integers in any spelling, 5.0 and 5e0 included, that are
 // exact and fit.
 func storeInteger(t *model.Tensor, at int, v float64, raw []byte) (float64, bool) {
-	const exact = 1 << 53
+	// From there on a double may stand for a neighbour of what was written.
+	const inexact = 1 << 53
 	n, err := strconv.ParseInt(string(raw), 10, 64)
 	if err != nil {
-		if v != math.Trunc(v) || v > exact || v < -exact {
+		if v != math.Trunc(v) || v >= inexact || v <= -inexact {
 			return 0, false
 		}
 		n = int64(v)
@@ -326,11 +331,12 @@ func (d *Decoder) close() error {
 
 // end sees to it that nothing follows the body's one value.
 func (d *Decoder) end() error {
+	end := d.json.InputOffset()
 	switch _, err := d.json.ReadToken(); {
 	case err == nil:
 		return &model.Error{
 			Kind: model.KindMalformed, Type: "malformed-json", Detail: "the body goes on after its JSON value",
-			Expected: "one JSON value", Got: "more after byte " + strconv.FormatInt(d.json.InputOffset(), 10),
+			Expected: "one JSON value", Got: "more after byte " + strconv.FormatInt(end, 10),
 		}
 	case !errors.Is(err, io.EOF):
 		return malformed(err)
@@ -364,7 +370,7 @@ func malformed(err error) error {
 	if !ok {
 		return err
 	}
-	e.Pointer = string(syntactic.JSONPointer)
+	e.Pointer = pointer(syntactic.JSONPointer)
 	e.Got = fmt.Sprintf("%v at byte %d", syntactic.Err, syntactic.ByteOffset)
 	if errors.Is(syntactic.Err, jsontext.ErrDuplicateName) {
 		e.Type, e.Detail = "duplicate-name", "the body has an object with the same name twice"
@@ -376,8 +382,18 @@ func malformed(err error) error {
 func (d *Decoder) invalid(slug, detail, expected, got string) *model.Error {
 	return &model.Error{
 		Kind: model.KindInvalid, Type: slug, Detail: detail,
-		Pointer: string(d.json.StackPointer()), Expected: expected, Got: got,
+		Pointer: pointer(d.json.StackPointer()), Expected: expected, Got: got,
 	}
+}
+
+// pointer returns p, or its nearest parent that a message can hold: names and
+// nesting are as long as the caller likes.
+func pointer(p jsontext.Pointer) string {
+	const most = 256
+	if len(p) <= most {
+		return string(p)
+	}
+	return string(p[:strings.LastIndexByte(string(p[:most+1]), '/')])
 }
 
 // unexpected reports the value that comes next as being of the wrong kind.
@@ -402,8 +418,8 @@ func (d *Decoder) unexpected(expected string) error {
 }
 
 func article(noun string) string {
-	if noun == "integer" {
-		return "an integer"
+	if noun[0] == 'i' {
+		return "an " + noun
 	}
 	return "a " + noun
 }

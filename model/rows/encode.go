@@ -13,9 +13,9 @@ func (c *Codec) Append(dst []byte, req *Request, p *model.Predictions) []byte {
 	switch req.Form {
 	case Single:
 		dst = append(dst, '{')
+		start := len(dst)
 		dst, _ = c.appendRow(dst, 0, p, warnings)
-		dst = append(dst, ',')
-		return append(append(dst, c.model...), '}')
+		return append(append(separate(dst, start), c.model...), '}')
 	case Array:
 		return c.appendRows(dst, p, warnings)
 	default:

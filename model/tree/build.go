@@ -235,30 +235,30 @@ func (b *builder[F]) findRoots(parented []bool) error {
 		}
 		roots[id] = i
 	}
-	reached := 0
+	reached := make([]bool, len(parented))
 	for _, id := range order {
 		if roots[id] < 0 {
 			return fmt.Errorf("tree %d has no root: its nodes form a cycle", id)
 		}
 		b.trees = append(b.trees, roots[id])
-		reached += b.size(roots[id])
+		b.reach(roots[id], reached)
 	}
-	if reached != len(parented) {
-		return fmt.Errorf("%d nodes cannot be reached from a root: they form a cycle", len(parented)-reached)
+	if i := slices.Index(reached, false); i >= 0 {
+		return fmt.Errorf("%v cannot be reached from the root of its tree: it is on a cycle or below one", b.key(i))
 	}
 	return nil
 }
 
-func (b *builder[F]) size(root int) int {
-	n := 0
-	for stack := []int{root}; len(stack) > 0; n++ {
+// reach marks the nodes of the tree under root.
+func (b *builder[F]) reach(root int, reached []bool) {
+	for stack := []int{root}; len(stack) > 0; {
 		i := stack[len(stack)-1]
 		stack = stack[:len(stack)-1]
+		reached[i] = true
 		if b.yes[i] >= 0 {
 			stack = append(stack, b.yes[i], b.no[i])
 		}
 	}
-	return n
 }
 
 // collectVotes sorts the weights by leaf, in the order that they are listed.
@@ -279,7 +279,7 @@ func (b *builder[F]) collectVotes() error {
 		case b.yes[place] >= 0:
 			return fmt.Errorf("weight %d is for %v, which is no leaf", j, k)
 		case a.WeightTargets[j] < 0 || a.WeightTargets[j] >= int64(a.Targets):
-			return fmt.Errorf("weight %d is for the class or target %d of %d", j, a.WeightTargets[j], a.Targets)
+			return fmt.Errorf("weight %d of %v is for the class or target %d of %d", j, k, a.WeightTargets[j], a.Targets)
 		case math.IsNaN(a.Weights[j]):
 			return fmt.Errorf("weight %d of %v is NaN", j, k)
 		}
@@ -415,10 +415,9 @@ func (b *builder[F]) putLeaf(slot, first, count uint32) {
 	}
 }
 
+// copyNode gives a node a second place; what is below it, it shares. The copy of
+// a leaf steps onto the leaf, which has the same votes.
 func (b *builder[F]) copyNode(to, from uint32) {
 	f := b.forest
 	f.nodes[to], f.missingLeft[to] = f.nodes[from], f.missingLeft[from]
-	if f.nodes[to].feature == uint32(f.columns) {
-		f.nodes[to].child = to - 1
-	}
 }

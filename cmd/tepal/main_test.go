@@ -1,0 +1,256 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/tepalhq/tepal/artifacts"
+	"github.com/tepalhq/tepal/model/onnx"
+)
+
+// asMain makes the test binary be tepal itself, for the tests that need a
+// process of its own.
+const asMain = "RUN_AS_TEPAL"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asMain) != "" {
+		main()
+	}
+	goleak.VerifyTestMain(m)
+}
+
+// ran is what a run of the program came to.
+type ran struct {
+	code     int
+	out, err string
+}
+
+func runTepal(t *testing.T, in string, args ...string) ran {
+	t.Helper()
+	var out, err bytes.Buffer
+	code := run(t.Context(), args, streams{strings.NewReader(in), &out, &err})
+	return ran{code, out.String(), err.String()}
+}
+
+func TestVersion(t *testing.T) {
+	got := runTepal(t, "", "version")
+	assert.Equal(t, ran{0, "tepal dev (commit unknown, " + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH + ")\n", ""}, got)
+}
+
+func TestHelp(t *testing.T) {
+	for _, args := range [][]string{{"--help"}, {"serve", "--help"}, {"predict", "-h"}, {"inspect", "--help"}, {"verify", "--help"}, {"version", "--help"}} {
+		got := runTepal(t, "", args...)
+		assert.Equal(t, 0, got.code, args)
+		assert.Contains(t, got.out, "Usage: tepal", args)
+		assert.Empty(t, got.err, args)
+	}
+}
+
+// TestUsage: whatever is wrong with how the program is called ends with 2.
+func TestUsage(t *testing.T) {
+	for _, test := range []struct {
+		args string
+		want string
+	}{
+		{"", "tepal: expected one of"},
+		{"sing", "tepal: unexpected argument sing"},
+		{"serve --colour", "tepal: unknown flag --colour"},
+		{"serve --drain-delay soon", `tepal: --drain-delay: expected duration but got "soon"`},
+		{"serve --drain-delay 30s", "tepal: serve: --shutdown-timeout: 25s leaves no time to drain"},
+		{"serve --http-addr 8000", "tepal: serve: --http-addr: address 8000: missing port in address"},
+		{"serve --max-concurrency=-1", "tepal: serve: --max-concurrency: -1 is below 1"},
+		{"serve --log-level loud", `tepal: serve: --log-level: unknown log level "loud": expected debug, info, warn or error`},
+		{"predict --to xml", `tepal: --to must be one of "jsonl","csv" but got "xml"`},
+		{"serve a.onnx b.onnx", "tepal: unexpected argument b.onnx"},
+	} {
+		got := runTepal(t, "", strings.Fields(test.args)...)
+		assert.Equal(t, 2, got.code, test.args)
+		assert.Empty(t, got.out, test.args)
+		assert.Contains(t, got.err, test.want, test.args)
+		assert.Contains(t, got.err, "Run 'tepal --help'", test.args)
+	}
+}
+
+func TestFailures(t *testing.T) {
+	dir := t.TempDir()
+	corrupt := filepath.Join(dir, "corrupt.onnx")
+	require.NoError(t, os.WriteFile(corrupt, artifacts.Iris[:500], 0o600))
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{[]string{"serve", "--check", "none.onnx"}, "tepal: missing: the model file none.onnx does not exist\n"},
+		{[]string{"serve", "--check", "--model-digest", "sha256:0"}, "tepal: digest differs: the embedded model iris has " + onnx.Digest(artifacts.Iris) + " and sha256:0 is demanded\n"},
+		{[]string{"inspect", corrupt}, "unexpected EOF"},
+		{[]string{"verify", dir}, "is a directory where an ONNX file is needed"},
+		{[]string{"verify", "--digest", "sha256:0"}, "tepal: digest differs: "},
+		{[]string{"predict", filepath.Join(dir, "none.csv")}, "no such file or directory"},
+		{[]string{"predict", "-m", "none.onnx"}, "tepal: missing: the model file none.onnx does not exist\n"},
+		{[]string{"predict", "-o", filepath.Join(dir, "none", "out.csv")}, "no such file or directory"},
+	} {
+		got := runTepal(t, "", test.args...)
+		assert.Equal(t, 1, got.code, test.args)
+		assert.Empty(t, got.out, test.args)
+		assert.Contains(t, got.err, test.want, test.args)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	got := runTepal(t, "", "serve", "--check", "--model-digest", onnx.Digest(artifacts.Iris))
+	assert.Equal(t, 0, got.code, got.err)
+	assert.Contains(t, got.out, "the settings are valid; the embedded model iris is ready to serve: iris version 1, sha256:")
+}
+
+func TestVerify(t *testing.T) {
+	got := runTepal(t, "", "verify")
+	assert.Equal(t, 0, got.code, got.err)
+	assert.Regexp(t, `^iris version 1, sha256:[0-9a-f]{64}, proven: \d+ golden rows answered as expected\n$`, got.out)
+
+	unproven := withoutGolden(t)
+	got = runTepal(t, "", "verify", unproven)
+	assert.Equal(t, 1, got.code)
+	assert.Contains(t, got.err, "tepal: nothing is proven: ")
+	got = runTepal(t, "", "inspect", unproven)
+	assert.Equal(t, 0, got.code, "a model without golden rows can still be looked at")
+	assert.Contains(t, got.out, "absent: the file carries no golden rows")
+}
+
+// withoutGolden writes the Iris artifact with no metadata at all.
+func withoutGolden(t *testing.T) string {
+	t.Helper()
+	file, err := onnx.Parse(artifacts.Iris)
+	require.NoError(t, err)
+	file.Metadata = nil
+	path := filepath.Join(t.TempDir(), "bare.onnx")
+	require.NoError(t, os.WriteFile(path, file.Marshal(), 0o600))
+	return path
+}
+
+// TestInspectPrintsWhatTheServerAnswers holds the document against the
+// transcript of GET /models/iris.
+func TestInspectPrintsWhatTheServerAnswers(t *testing.T) {
+	transcript, err := os.ReadFile("../../server/testdata/transcripts/ready/model.http")
+	require.NoError(t, err)
+	_, answer, _ := bytes.Cut(transcript, []byte("-- answer --\n"))
+	_, body, _ := bytes.Cut(answer, []byte("\n\n"))
+	got := runTepal(t, "", "inspect", "--json")
+	require.Equal(t, 0, got.code, got.err)
+	assert.JSONEq(t, string(body), got.out)
+}
+
+func TestInspect(t *testing.T) {
+	got := runTepal(t, "", "inspect")
+	require.Equal(t, 0, got.code, got.err)
+	for _, want := range []string{
+		"iris version 1 (classification)", "setosa, versicolor, virginica", "ai.onnx.ml.TreeEnsembleClassifier ×1",
+		"proven: ", "sepal_length  number  cm    4.3      7.9      5.1",
+	} {
+		assert.Contains(t, got.out, want)
+	}
+}
+
+func TestPredict(t *testing.T) {
+	const (
+		setosa     = `{"label":"setosa","probabilities":{"setosa":1,"versicolor":0,"virginica":0}}` + "\n"
+		warned     = `{"label":"setosa","probabilities":{"setosa":1,"versicolor":0,"virginica":0},"warnings":[{"feature":"sepal_width","value":35,"minimum":2,"maximum":4.4,"detail":"outside the range seen in training"}]}` + "\n"
+		csvHeader  = "sepal_length,sepal_width,petal_length,petal_width\n"
+		jsonObject = `{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}` + "\n"
+	)
+	for _, test := range []struct {
+		name string
+		in   string
+		args []string
+		want ran
+	}{
+		{"csv", csvHeader + "5.1,3.5,1.4,0.2\n", nil, ran{0, setosa, ""}},
+		{"csv to csv", csvHeader + "5.1,3.5,1.4,0.2\n", []string{"--to", "csv"}, ran{0, "label,probability_setosa,probability_versicolor,probability_virginica\nsetosa,1,0,0\n", ""}},
+		{
+			"csv with the label and other orders", "species,petal_width,petal_length,sepal_width,sepal_length\nx,0.2,1.4,35,5.1\n", nil,
+			ran{0, warned, "tepal: columns that are no features are passed over: species\n"},
+		},
+		{"jsonl", jsonObject + "\n[5.1,3.5,1.4,0.2]", []string{"-", "--from", "jsonl"}, ran{0, setosa + setosa, ""}},
+		{"no rows", csvHeader, nil, ran{0, "", ""}},
+		{"no header", "", nil, ran{1, "", "tepal: standard input: line 1: there is no header\n"}},
+		{
+			"bad cell", csvHeader + "5.1,3.5,1.4,0.2\n5.1,3.5,much,0.2\n", nil,
+			ran{1, setosa, "tepal: standard input: line 3, column 9: feature \"petal_length\": \"much\" is no float64 number\n"},
+		},
+		{
+			"bad line", jsonObject + `{"sepal_length":"5.1"}`, []string{"--from", "jsonl"},
+			ran{1, setosa, "tepal: standard input: line 2: /sepal_length: the value is not of the right type: expected a number, got the string \"5.1\"\n"},
+		},
+		{
+			"two instances on a line", `[5.1,3.5,1.4,0.2],[5.1,3.5,1.4,0.2]`, []string{"--from", "jsonl"},
+			ran{1, "", "tepal: standard input: line 1: the batch has more than 1 instances: expected at most 1 instances\n"},
+		},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			assert.Equal(t, test.want, runTepal(t, test.in, append([]string{"predict"}, test.args...)...))
+		})
+	}
+}
+
+func TestPredictFiles(t *testing.T) {
+	dir := t.TempDir()
+	in, out := filepath.Join(dir, "rows.jsonl"), filepath.Join(dir, "answers.csv")
+	require.NoError(t, os.WriteFile(in, []byte("[5.1,3.5,1.4,0.2]\n"), 0o600))
+	got := runTepal(t, "", "predict", in, "--to", "csv", "-o", out)
+	require.Equal(t, ran{}, got)
+	text, err := os.ReadFile(out)
+	require.NoError(t, err)
+	assert.Equal(t, "label,probability_setosa,probability_versicolor,probability_virginica\nsetosa,1,0,0\n", string(text))
+}
+
+// TestPredictTrainingData holds the command against the count of labels that
+// the trainer recorded.
+func TestPredictTrainingData(t *testing.T) {
+	got := runTepal(t, "", "predict", "../../data/iris.csv")
+	require.Equal(t, 0, got.code, got.err)
+	labels := make(map[string]int64)
+	for line := range strings.Lines(got.out) {
+		var answer struct{ Label string }
+		require.NoError(t, json.Unmarshal([]byte(line), &answer))
+		labels[answer.Label]++
+	}
+	m, err := onnx.Load(artifacts.Iris, "iris")
+	require.NoError(t, err)
+	assert.Equal(t, m.Training.Labels, labels)
+}
+
+func TestNearest(t *testing.T) {
+	known := []string{"TEPAL_DRAIN_DELAY", "TEPAL_HTTP_ADDR", "TEPAL_OPS_ADDR"}
+	assert.Equal(t, "TEPAL_HTTP_ADDR", nearest("TEPAL_HTTP_ADDRESS", known))
+	assert.Equal(t, "TEPAL_OPS_ADDR", nearest("TEPAL_OP_ADDR", known))
+	for _, test := range []struct {
+		a, b string
+		want int
+	}{{"", "", 0}, {"", "abc", 3}, {"kitten", "sitting", 3}, {"flaw", "lawn", 2}} {
+		assert.Equal(t, test.want, distance(test.a, test.b), test.a+" "+test.b)
+	}
+}
+
+// TestLinks builds nothing and runs nothing: it reads what the server's binary
+// is made of. golearn trains and never serves, and the binary is static.
+func TestLinks(t *testing.T) {
+	list := exec.CommandContext(t.Context(), "go", "list", "-deps", "-f", "{{.ImportPath}} {{len .CgoFiles}}", ".")
+	list.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := list.Output()
+	require.NoError(t, err)
+	for line := range strings.Lines(string(out)) {
+		path, cgo, _ := strings.Cut(strings.TrimSpace(line), " ")
+		assert.NotContains(t, path, "golearn")
+		assert.NotContains(t, path, "gonum")
+		assert.Equal(t, "0", cgo, "%s uses cgo", path)
+	}
+	assert.Contains(t, string(out), "github.com/tepalhq/tepal/server")
+}

@@ -1,0 +1,144 @@
+package onnx
+
+import (
+	"os"
+	"runtime"
+	"testing"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/stretchr/testify/require"
+
+	"github.com/tepalhq/tepal/model"
+	"github.com/tepalhq/tepal/model/rows"
+)
+
+// What Load may allocate in all, garbage included: so many bytes for each byte
+// of the file, and so many for the widest row that it takes. The worst file
+// there is has nothing but empty nodes or attributes, of two bytes each.
+const (
+	bytesForEach = 512
+	bytesAtLeast = 64 << 20
+)
+
+// FuzzLoad gives any bytes to Load. It never panics, and allocates in
+// proportion to the file; what it takes answers a row of zeros, or says why
+// not, with an answer that is JSON; and what Parse reads, Marshal writes.
+func FuzzLoad(f *testing.F) {
+	for _, name := range []string{
+		"cast_f32_string", "cast_string_f64", "classifier_f32_2_strings", "classifier_f32_3_votes_ties", "classifier_f32_lone_leaf",
+		"classifier_f64_eq", "classifier_int64", "div_f32_table", "div_i32_columns", "identity_bool", "lightgbm_2",
+		"pipeline_cast_label_string", "pipeline_zipmap_numbers", "regressor_f32_3_softmax", "regressor_f64_1_average_base",
+	} {
+		data, err := os.ReadFile("testdata/cases/" + name + ".onnx")
+		require.NoError(f, err)
+		f.Add(data)
+		f.Add(data[:len(data)/2])
+		// Every 37th byte with one bit turned.
+		mutated := append([]byte(nil), data...)
+		for i := 0; i < len(mutated); i += 37 {
+			mutated[i] ^= 1 << (i % 8)
+		}
+		f.Add(mutated)
+	}
+	named := classifierFile()
+	require.NoError(f, named.SetMetadata(&Metadata{Name: "x", Version: 1, Schema: &Schema{
+		Features: []model.Feature{{Name: "a", Example: 1.0}, {Name: "b"}},
+		Outputs:  []model.Output{{Name: "label", Role: model.RoleLabel}},
+	}}))
+	f.Add(named.Marshal())
+	f.Add(wide().Marshal())
+	f.Add(regressorFile().Marshal())
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		m, err := Load(data, "m")
+		runtime.ReadMemStats(&after)
+		require.LessOrEqual(t, after.TotalAlloc-before.TotalAlloc, uint64(bytesForEach*len(data)+bytesAtLeast), "of %d bytes", len(data))
+		checkMarshal(t, data)
+		if err != nil {
+			require.NotEmpty(t, err.Error())
+			return
+		}
+		checkZeros(t, m)
+	})
+}
+
+// checkMarshal sees that what was read is written as it was read.
+func checkMarshal(t *testing.T, data []byte) {
+	t.Helper()
+	file, err := Parse(data)
+	if err != nil {
+		return
+	}
+	written := file.Marshal()
+	again, err := Parse(written)
+	require.NoError(t, err)
+	require.Equal(t, written, again.Marshal())
+}
+
+// checkZeros has a model answer a row of zeros.
+func checkZeros(t *testing.T, m *model.Model) {
+	t.Helper()
+	var req rows.Request
+	var p model.Predictions
+	req.Batch.Reset(&m.Schema)
+	req.Batch.Append(&m.Schema)
+	if err := m.Predict(t.Context(), &req.Batch, &p); err != nil {
+		require.NotEmpty(t, err.Error())
+		return
+	}
+	answer := rows.New(m).Append(nil, &req, &p)
+	require.True(t, jsontext.Value(answer).IsValid(), "%s", answer)
+}
+
+// TestMemory loads files made to take as much memory as they can.
+func TestMemory(t *testing.T) {
+	repeat := func(n int, part []byte) [][]byte {
+		parts := make([][]byte, n)
+		for i := range parts {
+			parts[i] = part
+		}
+		return parts
+	}
+	const n = 100_000
+	file := func(parts ...[]byte) []byte { return append(varint(1, 8), nested(7, parts...)...) }
+	widest := regressorFile()
+	widest.Graph.Inputs[0] = rowsOf("X", model.Float32, 0)
+	set(&widest.Graph.Nodes[0], intsAttribute("nodes_featureids", maxColumns-1, 0, 0))
+	targets := regressorFile()
+	set(&targets.Graph.Nodes[0], intAttribute("n_targets", 1<<16))
+	targets.Metadata = []Property{{keySchema, `{"outputs":[{"name":"Y","role":"probabilities"}]}`}}
+	for _, c := range []struct {
+		name string
+		data []byte
+		ok   bool
+	}{
+		{"empty nodes", file(repeat(n, nested(1))...), false},
+		{"empty attributes", file(nested(1, repeat(n, nested(5))...)), false},
+		{"empty names", file(nested(1, repeat(n, nested(1))...)), false},
+		{"empty outputs", file(repeat(n, nested(12))...), false},
+		{"dimensions", file(nested(11, nested(2, nested(1, nested(2, repeat(n, nested(1))...))))), false},
+		{"small tensors", file(repeat(n, nested(5, varint(2, 6), varint(5, 0)))...), false},
+		{"properties", append(file(), append([]byte(nil), joined(repeat(n, nested(14)))...)...), false},
+		{"the widest row", widest.Marshal(), true},
+		{"the most classes", targets.Marshal(), true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_, err := Load(c.data, "m")
+			runtime.ReadMemStats(&after)
+			require.Equal(t, c.ok, err == nil, "%v", err)
+			taken := after.TotalAlloc - before.TotalAlloc
+			t.Logf("%d bytes for %d of the file", taken, len(c.data))
+			require.LessOrEqual(t, taken, uint64(bytesForEach*len(c.data)+bytesAtLeast))
+		})
+	}
+}
+
+func joined(parts [][]byte) (all []byte) {
+	for _, p := range parts {
+		all = append(all, p...)
+	}
+	return all
+}

@@ -1,0 +1,423 @@
+package server
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/tepalhq/tepal/model"
+	"github.com/tepalhq/tepal/model/repository"
+	"github.com/tepalhq/tepal/model/rows"
+	"github.com/tepalhq/tepal/telemetry"
+)
+
+func TestConfigValidate(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		config Config
+		want   string
+	}{
+		{"defaults", Config{}, ""},
+		{"http-addr", Config{HTTPAddr: "8000"}, "http-addr: address 8000: missing port in address"},
+		{"ops-addr", Config{OpsAddr: "a:b:c"}, "ops-addr: address a:b:c: too many colons in address"},
+		{"drain-delay", Config{DrainDelay: -1}, "drain-delay: -1ns is negative"},
+		{
+			"shutdown-timeout", Config{DrainDelay: 5 * time.Second, ShutdownTimeout: 7 * time.Second},
+			"shutdown-timeout: 7s leaves no time to drain: it must be longer than drain-delay (5s) and the 2s kept for telemetry",
+		},
+		{"max-concurrency", Config{MaxConcurrency: -1}, "max-concurrency: -1 is below 1"},
+		{"queue-timeout", Config{QueueTimeout: -time.Second}, "queue-timeout: -1s is negative"},
+		{"max-body-bytes", Config{MaxBodyBytes: -5}, "max-body-bytes: -5 is below 1"},
+		{"max-batch", Config{MaxBatch: -5}, "max-batch: -5 is below 1"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			err := test.config.Validate()
+			if test.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.EqualError(t, err, test.want)
+		})
+	}
+}
+
+func TestTwoServersSideBySide(t *testing.T) {
+	one, two := start(t, setup{}, false), start(t, setup{}, false)
+	status, _ := post(t, one.url+"/predict", setosa)
+	require.Equal(t, http.StatusOK, status)
+	_, metrics := get(t, one.ops+"/metrics")
+	assert.Contains(t, metrics, `tepal_predictions_total{label="setosa",model_name="iris",model_version="1"} 1`)
+	_, metrics = get(t, two.ops+"/metrics")
+	assert.Contains(t, metrics, `tepal_predictions_total{label="setosa",model_name="iris",model_version="1"} 0`)
+}
+
+func TestAddressInUse(t *testing.T) {
+	one := start(t, setup{}, false)
+	logger := slog.New(slog.DiscardHandler)
+	_, err := New(t.Context(), Options{
+		Config: Config{HTTPAddr: one.HTTPAddr().String(), OpsAddr: "127.0.0.1:0"}, Source: iris(), Logger: logger,
+		NewTelemetry: func(http.HandlerFunc) (*telemetry.Telemetry, error) {
+			return telemetry.New(t.Context(), telemetry.Options{Logger: logger})
+		},
+	})
+	require.ErrorContains(t, err, "HTTP server: listen tcp "+one.HTTPAddr().String())
+	require.ErrorContains(t, err, "address already in use")
+}
+
+func TestTelemetryThatCannotBeBuilt(t *testing.T) {
+	_, err := New(t.Context(), Options{
+		Config: Config{HTTPAddr: "127.0.0.1:0", OpsAddr: "127.0.0.1:0"}, Logger: slog.New(slog.DiscardHandler),
+		NewTelemetry: func(http.HandlerFunc) (*telemetry.Telemetry, error) { return nil, errors.New("no exporter") },
+	})
+	require.EqualError(t, err, "telemetry: no exporter")
+}
+
+// TestStopOrder reads the order of a stop from the log.
+func TestStopOrder(t *testing.T) {
+	s := start(t, setup{config: Config{DrainDelay: time.Millisecond}}, false)
+	require.NoError(t, s.stop())
+	var steps []string
+	for line := range strings.Lines(s.logs.String()) {
+		var record struct{ Message string }
+		require.NoError(t, json.Unmarshal([]byte(line), &record))
+		steps = append(steps, record.Message)
+	}
+	assert.Equal(t, []string{
+		"listening", "ready", "stopping",
+		"stop: say not ready", "stop: wait for clients to turn away", "stop: stop loading",
+		"stop: drain HTTP server", "stop: drain ops server", "stop: flush telemetry", "stopped",
+	}, steps)
+}
+
+// TestStopLosesNothing keeps asking while the server stops. As behind a load
+// balancer, clients go on for a while after the server said not ready, on
+// connections that they keep. Every request that was sent must be answered.
+func TestStopLosesNothing(t *testing.T) {
+	s := start(t, setup{config: Config{DrainDelay: 300 * time.Millisecond, ShutdownTimeout: 20 * time.Second}}, false)
+	var clients sync.WaitGroup
+	var mu sync.Mutex
+	answered, afterStop := 0, 0
+	for range 8 {
+		clients.Go(func() {
+			transport := &http.Transport{}
+			defer transport.CloseIdleConnections()
+			client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
+			for notReady := 0; notReady < 20; {
+				req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.url+"/predict", strings.NewReader(setosa))
+				if !assert.NoError(t, err) {
+					return
+				}
+				// A POST that the transport cannot send again on its own.
+				req.GetBody = nil
+				resp, err := client.Do(req)
+				if !assert.NoError(t, err, "a request was lost") {
+					return
+				}
+				body, err := io.ReadAll(resp.Body)
+				_ = resp.Body.Close()
+				assert.NoError(t, err)
+				assert.Equal(t, http.StatusOK, resp.StatusCode)
+				assert.Contains(t, string(body), `"label":"setosa"`)
+				mu.Lock()
+				answered++
+				if s.draining.Load() {
+					notReady++
+					afterStop++
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	require.Eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return answered > 100 }, 10*time.Second, time.Millisecond)
+	require.NoError(t, s.stop())
+	clients.Wait()
+	assert.GreaterOrEqual(t, afterStop, 8*20)
+}
+
+// TestStopWaitsForRequestsUnderWay stops while a body is still being sent.
+func TestStopWaitsForRequestsUnderWay(t *testing.T) {
+	s := start(t, setup{}, false)
+	conn := upload(t, s, len(setosa))
+	waitInFlight(t, s)
+	_, err := io.WriteString(conn, setosa[:10])
+	require.NoError(t, err)
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.stop() }()
+	require.Eventually(t, s.draining.Load, 10*time.Second, time.Millisecond)
+	_, err = io.WriteString(conn, setosa[10:])
+	require.NoError(t, err)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	assert.Equal(t, http.StatusOK, resp.StatusCode)
+	assert.Contains(t, string(body), `"label":"setosa"`)
+	assert.True(t, resp.Close, "the client is told to come back on a new connection")
+	require.NoError(t, <-stopped)
+}
+
+// TestStopIsBounded stops while a client dribbles, and must not wait for it
+// longer than the timeout less the reserve.
+func TestStopIsBounded(t *testing.T) {
+	s := start(t, setup{config: Config{ShutdownTimeout: FlushReserve + 100*time.Millisecond}}, false)
+	conn := upload(t, s, len(setosa))
+	waitInFlight(t, s)
+	_, err := io.WriteString(conn, setosa[:10])
+	require.NoError(t, err)
+	begin := time.Now()
+	err = s.stopAnyhow()
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.ErrorContains(t, err, "drain HTTP server: ")
+	assert.Less(t, time.Since(begin), FlushReserve, "the reserve is for telemetry alone")
+	assert.Contains(t, s.logs.String(), `"message":"stop: flush telemetry"`)
+}
+
+// waitInFlight waits until the server has seen a request.
+func waitInFlight(t *testing.T, s *running) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		_, metrics := get(t, s.ops+"/metrics")
+		return strings.Contains(metrics, "tepal_http_requests_in_flight 1\n")
+	}, 10*time.Second, time.Millisecond)
+}
+
+// stopAnyhow stops a server whose stop is expected to fail.
+func (r *running) stopAnyhow() error {
+	err := r.stop()
+	r.stop = func() error { return nil }
+	return err
+}
+
+// upload opens a connection and sends the head of a prediction request.
+func upload(t *testing.T, s *running, length int) net.Conn {
+	t.Helper()
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(t.Context(), "tcp", s.HTTPAddr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	_, err = fmt.Fprintf(conn, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", length)
+	require.NoError(t, err)
+	return conn
+}
+
+// TestSlowUploadsHoldNoSlot fills the server with bodies that do not come to
+// an end, many more than it has slots and places, and asks beside them.
+func TestSlowUploadsHoldNoSlot(t *testing.T) {
+	s := start(t, setup{config: Config{MaxConcurrency: 1, MaxQueue: -1}}, false)
+	for range 20 {
+		_, err := io.WriteString(upload(t, s, len(setosa)), setosa[:10])
+		require.NoError(t, err)
+	}
+	status, body := post(t, s.url+"/predict", setosa)
+	require.Equal(t, http.StatusOK, status, body)
+}
+
+// TestSheddingComesBeforeTheBody refuses a request whose body never comes.
+func TestSheddingComesBeforeTheBody(t *testing.T) {
+	s := start(t, setup{config: Config{MaxConcurrency: 1, MaxQueue: -1}, before: fill}, false)
+	conn := upload(t, s, 1000)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	assert.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
+	assert.Equal(t, "1", resp.Header.Get("Retry-After"))
+	_, metrics := get(t, s.ops+"/metrics")
+	assert.Contains(t, metrics, `tepal_admission_shed_total{reason="queue-full"} 1`)
+}
+
+// programFunc is a program made of a function.
+type programFunc func(outputs []model.Tensor) error
+
+func (f programFunc) Run(_ context.Context, _, outputs []model.Tensor) error { return f(outputs) }
+
+// serveProgram serves a model of one feature and one value that runs f.
+func serveProgram(t *testing.T, s *running, f programFunc) {
+	t.Helper()
+	m := &model.Model{
+		Name: "made", Version: "1", Program: f,
+		Schema: model.Schema{
+			Task:     model.Regression,
+			Features: []model.Feature{{Name: "x", Type: model.Float64}},
+			Inputs:   []model.Input{{Name: "x", Type: model.Float64, Columns: 1}},
+			Outputs:  []model.Output{{Name: "y", Role: model.RoleValue, Type: model.Float64}},
+		},
+	}
+	s.metrics.Store(s.telemetry.Metrics().ForModel(m.Name, m.Version, m.Digest, nil))
+	s.repository.Serve(&repository.Served{Model: m, Codec: rows.New(m)})
+}
+
+const plain500 = `{"type":"https://github.com/tepalhq/tepal/blob/main/docs/problems.md#internal-error","title":"Internal error","status":500,` +
+	`"detail":"the server failed to answer; its log has the reason","error":"the server failed to answer; its log has the reason"}` + "\n"
+
+func TestFaultsOfTheProgramStayInTheLog(t *testing.T) {
+	const secret = "the disk of host db-7 is full"
+	for _, test := range []struct {
+		name string
+		run  programFunc
+		log  string
+	}{
+		{"error", func([]model.Tensor) error { return errors.New(secret) }, secret},
+		{"panic", func([]model.Tensor) error { panic(secret) }, "panic: " + secret},
+		{"too few rows", func(out []model.Tensor) error { out[0].Resize(model.Float64, 0, 1); return nil }, "0 rows for 1 instances"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := start(t, setup{}, false)
+			serveProgram(t, s, test.run)
+			header := http.Header{"Traceparent": {"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}}
+			status, body := do(t, http.MethodPost, s.url+"/predict", `{"x":1}`, header)
+			assert.Equal(t, http.StatusInternalServerError, status)
+			assert.Equal(t, plain500, body)
+			line := logLine(t, s, "POST /predict 500")
+			assert.Contains(t, line["error"], test.log)
+			assert.Equal(t, "0af7651916cd43dd8448eb211c80319c", line["trace_id"])
+			assert.Equal(t, "internal-error", line["problem"])
+			assert.Equal(t, test.name == "panic", line["stack"] != nil)
+			// The server lives, and so does its slot.
+			serveProgram(t, s, func(out []model.Tensor) error {
+				out[0].Resize(model.Float64, 1, 1)
+				out[0].Float64s[0] = 2.5
+				return nil
+			})
+			for range DefaultMaxConcurrency() + 1 {
+				status, body = post(t, s.url+"/predict", `{"x":1}`)
+				require.Equal(t, http.StatusOK, status)
+			}
+			assert.JSONEq(t, `{"value":2.5,"model":{"name":"made","version":"1","digest":""}}`, body)
+		})
+	}
+}
+
+// logLine waits for the line with the given message and returns its fields.
+func logLine(t *testing.T, s *running, message string) map[string]any {
+	t.Helper()
+	var fields map[string]any
+	require.Eventually(t, func() bool {
+		for line := range strings.Lines(s.logs.String()) {
+			if strings.Contains(line, `"message":"`+message+`"`) {
+				return json.Unmarshal([]byte(line), &fields) == nil
+			}
+		}
+		return false
+	}, 10*time.Second, time.Millisecond, "no line %q", message)
+	return fields
+}
+
+// TestOneTraceJoinsSpansLogAndCaller follows a traceparent through the server.
+func TestOneTraceJoinsSpansLogAndCaller(t *testing.T) {
+	spans := tracetest.NewSpanRecorder()
+	s := start(t, setup{processors: []sdktrace.SpanProcessor{spans}}, false)
+	const traceID, parent = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+	header := http.Header{"Traceparent": {"00-" + traceID + "-" + parent + "-01"}}
+	status, _ := do(t, http.MethodPost, s.url+"/predict", "["+setosa+","+setosa+"]", header)
+	require.Equal(t, http.StatusOK, status)
+
+	line := logLine(t, s, "POST /predict 200")
+	assert.Equal(t, traceID, line["trace_id"])
+	assert.Equal(t, "iris", line["model"])
+	assert.InDelta(t, 2, line["rows"], 0)
+	require.Eventually(t, func() bool { return len(spans.Ended()) == 2 }, 10*time.Second, time.Millisecond)
+	prediction, request := spans.Ended()[0], spans.Ended()[1]
+	assert.Equal(t, "POST /predict", request.Name())
+	assert.Equal(t, parent, request.Parent().SpanID().String())
+	assert.Equal(t, trace.SpanKindServer, request.SpanKind())
+	assert.Equal(t, line["span_id"], request.SpanContext().SpanID().String())
+	assert.Equal(t, "predict iris", prediction.Name())
+	assert.Equal(t, request.SpanContext().SpanID(), prediction.Parent().SpanID())
+	for _, span := range spans.Ended() {
+		assert.Equal(t, traceID, span.SpanContext().TraceID().String())
+	}
+}
+
+func TestProbesAreNeitherLoggedNorCountedNorTraced(t *testing.T) {
+	spans := tracetest.NewSpanRecorder()
+	s := start(t, setup{processors: []sdktrace.SpanProcessor{spans}}, false)
+	before := s.logs.String()
+	for _, base := range []string{s.url, s.ops} {
+		for _, path := range []string{"/live_check", "/livez", "/ready_check", "/readyz"} {
+			status, _ := get(t, base+path)
+			require.Equal(t, http.StatusOK, status)
+		}
+	}
+	_, metrics := get(t, s.ops+"/metrics")
+	assert.NotContains(t, metrics, "http_server_request_duration_seconds_count")
+	assert.Empty(t, spans.Ended())
+	assert.Equal(t, before, s.logs.String())
+}
+
+func TestNotReadyIsLoggedWithItsReason(t *testing.T) {
+	source := repository.Source{Path: "testdata/none.onnx"}
+	s := start(t, setup{source: &source}, true)
+	line := logLine(t, s, "not ready")
+	assert.Equal(t, "ERROR", line["severity"])
+	assert.Equal(t, "missing: the model file testdata/none.onnx does not exist", line["reason"])
+	_, body := get(t, s.url+"/ready_check")
+	assert.JSONEq(t, `{"status":"not ready","reason":"missing: the model file testdata/none.onnx does not exist"}`, body)
+	_, metrics := get(t, s.ops+"/metrics")
+	assert.Contains(t, metrics, "tepal_model_ready 0")
+}
+
+func TestProtocolErrorsGoToTheLogger(t *testing.T) {
+	s := start(t, setup{}, false)
+	s.newHTTPServer(http.NotFoundHandler()).ErrorLog.Printf("http: %s", "something about a connection")
+	line := logLine(t, s, "http: something about a connection")
+	assert.Equal(t, "WARNING", line["severity"])
+}
+
+func TestOpsRoutes(t *testing.T) {
+	s := start(t, setup{}, false)
+	for path, want := range map[string]string{
+		"/debug/pprof/":                  "goroutine",
+		"/debug/pprof/cmdline":           "server.test",
+		"/debug/pprof/goroutine?debug=1": "goroutine profile",
+		"/metrics":                       "tepal_build_info",
+	} {
+		status, body := get(t, s.ops+path)
+		assert.Equal(t, http.StatusOK, status, path)
+		assert.Contains(t, body, want, path)
+		status, _ = get(t, s.url+path)
+		assert.Equal(t, http.StatusNotFound, status, "the public port has no %s", path)
+	}
+	status, _ := get(t, s.ops+"/nothing")
+	assert.Equal(t, http.StatusNotFound, status)
+	status, _ = post(t, s.ops+"/metrics", "")
+	assert.Equal(t, http.StatusMethodNotAllowed, status)
+}
+
+func TestAccepts(t *testing.T) {
+	for _, test := range []struct {
+		header string
+		want   bool
+	}{
+		{"application/json", true},
+		{"text/html, application/*;q=0.5", true},
+		{"text/html", false},
+		{"*/*;q=0", false},
+		{"*/*;q=0, application/json", true},
+		{"application/json;q=0, */*", false},
+		{"application/json;q=broken", true},
+		{"", false},
+		{";;;,,,", false},
+		{"application/problem+json", false},
+	} {
+		assert.Equal(t, test.want, accepts([]string{test.header}, "application/json"), test.header)
+	}
+	assert.True(t, accepts([]string{"text/html", "application/json"}, "application/json"), "several headers are one list")
+}
