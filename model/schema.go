@@ -64,6 +64,31 @@ func (f *Feature) Outside(v float64) bool {
 	return f.Minimum != nil && v < *f.Minimum || f.Maximum != nil && v > *f.Maximum
 }
 
+func (f *Feature) validate() error {
+	if f.Minimum != nil && f.Maximum != nil && *f.Minimum > *f.Maximum {
+		return fmt.Errorf("its minimum %v is above its maximum %v", *f.Minimum, *f.Maximum)
+	}
+	if h := f.Histogram; h != nil {
+		return h.validate()
+	}
+	return nil
+}
+
+func (h *Histogram) validate() error {
+	if len(h.Counts) == 0 || len(h.Edges) != len(h.Counts)+1 {
+		return fmt.Errorf("its histogram has %d edges for %d counts", len(h.Edges), len(h.Counts))
+	}
+	for i, n := range h.Counts {
+		if !(h.Edges[i] < h.Edges[i+1]) {
+			return fmt.Errorf("its histogram's edges %v and %v do not increase", h.Edges[i], h.Edges[i+1])
+		}
+		if n < 0 {
+			return fmt.Errorf("its histogram has the count %d", n)
+		}
+	}
+	return nil
+}
+
 // Histogram is a distribution in bins that are half open, [Edges[i],
 // Edges[i+1]), but for the last, which holds its upper edge.
 type Histogram struct {
@@ -93,19 +118,9 @@ type Output struct {
 	Columns int  `json:"-"`
 }
 
-// Index returns the place of the feature called name, and -1 when there is none.
-func (s *Schema) Index(name string) int {
-	for i := range s.Features {
-		if s.Features[i].Name == name {
-			return i
-		}
-	}
-	return -1
-}
-
 // Validate reports the first thing that is wrong with the schema: names that
 // are empty or stand twice, cells outside their input, cells that no feature
-// or more than one feature fills.
+// or more than one feature fills, ranges and histograms that are none.
 func (s *Schema) Validate() error {
 	filled := make([][]string, len(s.Inputs))
 	for i, in := range s.Inputs {
@@ -123,6 +138,9 @@ func (s *Schema) Validate() error {
 			return fmt.Errorf("feature %q is bound to a cell that no input has", f.Name)
 		case filled[f.Input][f.Column] != "":
 			return fmt.Errorf("features %q and %q are bound to the same cell", filled[f.Input][f.Column], f.Name)
+		}
+		if err := f.validate(); err != nil {
+			return fmt.Errorf("feature %q: %w", f.Name, err)
 		}
 		seen[f.Name] = true
 		filled[f.Input][f.Column] = f.Name

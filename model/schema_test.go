@@ -2,6 +2,7 @@ package model
 
 import (
 	"encoding/json"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -64,6 +65,35 @@ func TestFeatureOutside(t *testing.T) {
 	require.False(t, (&Feature{}).Outside(99))
 }
 
+func TestFeatureRangesAndHistograms(t *testing.T) {
+	low, high := 1.0, 2.0
+	for _, c := range []struct {
+		name    string
+		feature Feature
+		want    string
+	}{
+		{"good", Feature{Minimum: &low, Maximum: &high, Histogram: &Histogram{Edges: []float64{1, 1.5, 2}, Counts: []int64{0, 3}}}, ""},
+		{"one value", Feature{Minimum: &low, Maximum: &low}, ""},
+		{"range", Feature{Minimum: &high, Maximum: &low}, `feature "a": its minimum 2 is above its maximum 1`},
+		{"no bins", Feature{Histogram: &Histogram{Edges: []float64{1}}}, `feature "a": its histogram has 1 edges for 0 counts`},
+		{"edges", Feature{Histogram: &Histogram{Edges: []float64{1, 2}, Counts: []int64{1, 2}}}, `feature "a": its histogram has 2 edges for 2 counts`},
+		{"order", Feature{Histogram: &Histogram{Edges: []float64{1, 2, 2}, Counts: []int64{1, 2}}}, `feature "a": its histogram's edges 2 and 2 do not increase`},
+		{"no number", Feature{Histogram: &Histogram{Edges: []float64{1, math.NaN()}, Counts: []int64{1}}}, `feature "a": its histogram's edges 1 and NaN do not increase`},
+		{"count", Feature{Histogram: &Histogram{Edges: []float64{1, 2}, Counts: []int64{-1}}}, `feature "a": its histogram has the count -1`},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.feature.Name = "a"
+			s := Schema{Features: []Feature{c.feature}, Inputs: []Input{{Name: "a", Columns: 1}}}
+			err := s.Validate()
+			if c.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.EqualError(t, err, c.want)
+		})
+	}
+}
+
 func TestSchemaValidate(t *testing.T) {
 	inputs := []Input{{Name: "x", Type: Float32, Columns: 2}, {Name: "y", Type: String, Columns: 1}}
 	place := func(name string, input, column int) Feature {
@@ -95,9 +125,6 @@ func TestSchemaValidate(t *testing.T) {
 			require.EqualError(t, err, c.want)
 		})
 	}
-	s := Schema{Features: good}
-	require.Equal(t, 2, s.Index("c"))
-	require.Equal(t, -1, s.Index("d"))
 }
 
 // TestDocument writes out the JSON that GET /models answers.

@@ -56,8 +56,9 @@ func printDocument(out io.Writer, d *model.Document) error {
 		fmt.Fprintf(w, "trained\tby %s on %s (%d rows, %s)\n", d.Training.Trainer, d.Training.Data, d.Training.Rows, d.Training.Digest)
 	}
 	if d.Metrics != nil {
+		fmt.Fprintf(w, "metrics\t%s\n", d.Metrics.Method)
 		for _, name := range slices.Sorted(maps.Keys(d.Metrics.Values)) {
-			fmt.Fprintf(w, "%s\t%.4f (%s)\n", name, d.Metrics.Values[name], d.Metrics.Method)
+			fmt.Fprintf(w, "  %s\t%.4f\n", name, d.Metrics.Values[name])
 		}
 	}
 	fmt.Fprintf(w, "\nfeature\ttype\tunit\tminimum\tmaximum\texample\n")

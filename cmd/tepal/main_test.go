@@ -153,7 +153,7 @@ func TestInspect(t *testing.T) {
 	require.Equal(t, 0, got.code, got.err)
 	for _, want := range []string{
 		"iris version 1 (classification)", "setosa, versicolor, virginica", "ai.onnx.ml.TreeEnsembleClassifier ×1",
-		"proven: ", "sepal_length  number  cm    4.3      7.9      5.1",
+		"proven: ", "  accuracy                     0.9467", "sepal_length  number  cm    4.3      7.9      5.1",
 	} {
 		assert.Contains(t, got.out, want)
 	}

@@ -97,6 +97,7 @@ func TestGraphFaults(t *testing.T) {
 		{"an input of rank 0", func(m *Model, _, _ *Node) { m.Graph.Inputs[0].Type.Dims = []Dim{} }, `graph input "X": it has 0 dimensions; [rows] and [rows, columns] are supported`},
 		{"an input of unknown rank", func(m *Model, _, _ *Node) { m.Graph.Inputs[0].Type.Dims = nil }, `graph input "X": it has 0 dimensions; [rows] and [rows, columns] are supported`},
 		{"an input of rank 3", func(m *Model, _, _ *Node) { m.Graph.Inputs[0] = rowsOf("X", model.Float32, 2, 2) }, `graph input "X": it has 3 dimensions; [rows] and [rows, columns] are supported`},
+		{"trees over one dimension", func(m *Model, _, _ *Node) { m.Graph.Inputs[0] = rowsOf("X", model.Float32) }, trees + `input "X" has 1 dimensions where [rows, columns] is needed`},
 		{"an absurd width", func(m *Model, _, _ *Node) { m.Graph.Inputs[0] = rowsOf("X", model.Float32, 1<<40) }, `graph input "X": its width 1099511627776 is outside 1 to 65536`},
 		{"a negative width", func(m *Model, _, _ *Node) { m.Graph.Inputs[0] = rowsOf("X", model.Float32, -1) }, `graph input "X": its width -1 is outside 1 to 65536`},
 		{"an absurd width together", func(m *Model, _, _ *Node) { m.Graph.Inputs = append(m.Graph.Inputs, rowsOf("W", model.Float32, 65536)) }, "the graph takes more than 65536 values in a row"},

@@ -34,6 +34,9 @@ func readTrees(n *node, weights string) *tree.Attributes {
 
 func checkTreeInput(n *node, types ...model.Type) error {
 	in := n.inputs[0]
+	if in.rank != 2 {
+		return fmt.Errorf("input %q has %d dimensions where [rows, columns] is needed", in.name, in.rank)
+	}
 	for _, t := range types {
 		if in.typ == t {
 			return nil
