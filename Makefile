@@ -68,6 +68,7 @@ verify: test lint smoke retrain oracle-check ## Check everything that a release 
 
 .PHONY: retrain
 retrain: ## See that training again gives the very same artifact
+	mkdir -p bin
 	CGO_ENABLED=0 go run ./cmd/train --unit cm --out bin/iris.onnx >/dev/null
 	cmp bin/iris.onnx artifacts/iris.onnx
 
