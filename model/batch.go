@@ -29,35 +29,11 @@ func (b *Batch) Append(s *Schema) int {
 
 func (b *Batch) resize(s *Schema) {
 	for i := range b.Inputs {
-		in, t := &s.Inputs[i], &b.Inputs[i]
-		n := b.Rows * in.Columns
-		t.Type = in.Type
+		in := &s.Inputs[i]
 		if in.Vector {
-			t.Shape = append(t.Shape[:0], b.Rows)
+			b.Inputs[i].Resize(in.Type, b.Rows)
 		} else {
-			t.Shape = append(t.Shape[:0], b.Rows, in.Columns)
-		}
-		switch in.Type {
-		case Float32:
-			t.Float32s = extend(t.Float32s, n)
-		case Float64:
-			t.Float64s = extend(t.Float64s, n)
-		case Int32:
-			t.Int32s = extend(t.Int32s, n)
-		case Int64:
-			t.Int64s = extend(t.Int64s, n)
-		case Bool:
-			t.Bools = extend(t.Bools, n)
-		case String:
-			t.Strings = extend(t.Strings, n)
+			b.Inputs[i].Resize(in.Type, b.Rows, in.Columns)
 		}
 	}
-}
-
-// extend gives s the length n, keeping its elements.
-func extend[E any](s []E, n int) []E {
-	if n <= cap(s) {
-		return s[:n]
-	}
-	return append(s[:cap(s)], make([]E, n-cap(s))...)
 }

@@ -14,7 +14,9 @@ type Program interface {
 	// Run evaluates a batch. inputs are the graph's inputs in the order of
 	// Schema.Inputs, all with the same number of rows; outputs has one tensor
 	// for each of Schema.Outputs and its storage is reused. An error is a
-	// fault of the program, not of the caller's rows.
+	// fault of the program, but for an *Error of KindInvalid: a value of the
+	// caller's that fits the schema and not the graph, such as text that is
+	// to be a number.
 	Run(ctx context.Context, inputs, outputs []Tensor) error
 }
 

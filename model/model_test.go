@@ -174,4 +174,12 @@ func TestPredictionsClass(t *testing.T) {
 	}
 	p := Predictions{schema: &Schema{}}
 	require.Equal(t, -1, p.Class(0), "a regression has no class")
+	for _, scores := range []Tensor{
+		{Type: Float32, Shape: []int{2, 3}, Float32s: []float32{0.2, 0.4, 0.4, 0.6, 0.3, 0.1}},
+		{Type: Float64, Shape: []int{2, 3}, Float64s: []float64{0.2, 0.4, 0.4, 0.6, 0.3, 0.1}},
+	} {
+		p = Predictions{Rows: 2, Outputs: []Tensor{scores}, schema: &Schema{Outputs: []Output{{Name: "p", Role: RoleProbabilities}}}}
+		require.Equal(t, 1, p.Class(0), "the first of the highest")
+		require.Equal(t, 0, p.Class(1))
+	}
 }

@@ -59,15 +59,40 @@ func (p *Predictions) output(r Role) *Tensor {
 	return nil
 }
 
-// Class returns the index in Schema.Classes of the label of row i, or -1 when
-// there is none.
+// Class returns the index in Schema.Classes of the label of row i; where the
+// model answers none, of the highest probability. It is -1 when there is
+// neither.
 func (p *Predictions) Class(i int) int {
 	t := p.Label()
 	if t == nil {
-		return -1
+		return p.likeliest(i)
 	}
 	if t.Type == String {
 		return p.schema.Classes.indexString(t.Strings[i])
 	}
 	return p.schema.Classes.indexInt(t.Int64s[i])
+}
+
+// likeliest returns the class of the highest probability of row i, the first
+// of equals.
+func (p *Predictions) likeliest(i int) int {
+	t := p.Probabilities()
+	switch {
+	case t == nil:
+		return -1
+	case t.Type == Float64:
+		return highest(t.Float64s[i*t.Width():][:t.Width()])
+	default:
+		return highest(t.Float32s[i*t.Width():][:t.Width()])
+	}
+}
+
+func highest[F float32 | float64](values []F) int {
+	best := -1
+	for j, v := range values {
+		if best < 0 || v > values[best] {
+			best = j
+		}
+	}
+	return best
 }

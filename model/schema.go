@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"math"
 	"slices"
 )
 
@@ -68,10 +69,30 @@ func (f *Feature) validate() error {
 	if f.Minimum != nil && f.Maximum != nil && *f.Minimum > *f.Maximum {
 		return fmt.Errorf("its minimum %v is above its maximum %v", *f.Minimum, *f.Maximum)
 	}
+	if !f.takes(f.Example) {
+		return fmt.Errorf("its example %v is no %s", f.Example, f.Type.JSON())
+	}
 	if h := f.Histogram; h != nil {
 		return h.validate()
 	}
 	return nil
+}
+
+// takes reports whether the example is of the feature's type, or not there.
+func (f *Feature) takes(example any) bool {
+	switch v := example.(type) {
+	case nil:
+		return true
+	case string:
+		return f.Type == String
+	case bool:
+		return f.Type == Bool
+	case float64:
+		whole := v == math.Trunc(v)
+		return f.Type.IsFloat() || whole && (f.Type == Int64 || f.Type == Int32)
+	default:
+		return false
+	}
 }
 
 func (h *Histogram) validate() error {

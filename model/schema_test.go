@@ -79,6 +79,14 @@ func TestFeatureRangesAndHistograms(t *testing.T) {
 		{"edges", Feature{Histogram: &Histogram{Edges: []float64{1, 2}, Counts: []int64{1, 2}}}, `feature "a": its histogram has 2 edges for 2 counts`},
 		{"order", Feature{Histogram: &Histogram{Edges: []float64{1, 2, 2}, Counts: []int64{1, 2}}}, `feature "a": its histogram's edges 2 and 2 do not increase`},
 		{"no number", Feature{Histogram: &Histogram{Edges: []float64{1, math.NaN()}, Counts: []int64{1}}}, `feature "a": its histogram's edges 1 and NaN do not increase`},
+		{"an example", Feature{Type: Float32, Example: 1.5}, ""},
+		{"an integer", Feature{Type: Int64, Example: 1.0}, ""},
+		{"a text", Feature{Type: String, Example: "x"}, ""},
+		{"a flag", Feature{Type: Bool, Example: true}, ""},
+		{"a text for a number", Feature{Type: Float64, Example: "1"}, `feature "a": its example 1 is no number`},
+		{"a fraction for an integer", Feature{Type: Int32, Example: 1.5}, `feature "a": its example 1.5 is no integer`},
+		{"a number for a flag", Feature{Type: Bool, Example: 1.0}, `feature "a": its example 1 is no boolean`},
+		{"a list", Feature{Type: String, Example: []any{}}, `feature "a": its example [] is no string`},
 		{"count", Feature{Histogram: &Histogram{Edges: []float64{1, 2}, Counts: []int64{-1}}}, `feature "a": its histogram has the count -1`},
 	} {
 		t.Run(c.name, func(t *testing.T) {

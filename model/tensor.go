@@ -45,9 +45,9 @@ type Tensor struct {
 	Strings  []string
 }
 
-// Resize gives the tensor a type and shape and makes room for its elements,
-// whose values are then unspecified. It allocates only when the storage at
-// hand is too small.
+// Resize gives the tensor a type and shape and makes room for its elements.
+// Those that it had of this type stay, in their order; the others are
+// unspecified. It allocates only when the storage at hand is too small.
 func (t *Tensor) Resize(typ Type, shape ...int) {
 	n := 1
 	for _, d := range shape {
@@ -57,25 +57,26 @@ func (t *Tensor) Resize(typ Type, shape ...int) {
 	t.Shape = append(t.Shape[:0], shape...)
 	switch typ {
 	case Float32:
-		t.Float32s = grow(t.Float32s, n)
+		t.Float32s = extend(t.Float32s, n)
 	case Float64:
-		t.Float64s = grow(t.Float64s, n)
+		t.Float64s = extend(t.Float64s, n)
 	case Int32:
-		t.Int32s = grow(t.Int32s, n)
+		t.Int32s = extend(t.Int32s, n)
 	case Int64:
-		t.Int64s = grow(t.Int64s, n)
+		t.Int64s = extend(t.Int64s, n)
 	case Bool:
-		t.Bools = grow(t.Bools, n)
+		t.Bools = extend(t.Bools, n)
 	case String:
-		t.Strings = grow(t.Strings, n)
+		t.Strings = extend(t.Strings, n)
 	}
 }
 
-func grow[E any](s []E, n int) []E {
-	if cap(s) >= n {
+// extend gives s the length n. It keeps the elements, and room to grow on.
+func extend[E any](s []E, n int) []E {
+	if n <= cap(s) {
 		return s[:n]
 	}
-	return make([]E, n)
+	return append(s[:cap(s)], make([]E, n-cap(s))...)
 }
 
 // Len returns the number of elements.

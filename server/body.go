@@ -1,16 +1,18 @@
 package server
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"mime"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/tepalhq/tepal/model"
+	"github.com/tepalhq/tepal/telemetry"
 )
 
 // takesJSON refuses a body that says it is something else than JSON; one that
@@ -79,23 +81,64 @@ func accepts(headers []string, media string) bool {
 // clipHeader keeps a caller's header from filling the answer.
 func clipHeader(value string) string { return strings.ToValidUTF8(value[:min(len(value), 128)], "�") }
 
-// readBody reads the body up to its limit into buf; when it cannot, it has
-// answered why.
-func (s *Server) readBody(w http.ResponseWriter, r *http.Request, buf *bytes.Buffer) bool {
-	buf.Reset()
+// The memory of all bodies together.
+const (
+	// freeBodyBytes of each body do not count, so that small requests are never
+	// refused on account of large ones.
+	freeBodyBytes = 64 << 10
+	// maxBodies of the largest size may be in memory at once.
+	maxBodies = 32
+)
+
+// errBodyMemory says that the bodies in memory are as large as they may be.
+var errBodyMemory = errors.New("no memory for the body")
+
+// meteredBody counts what it reads against the server's memory for bodies.
+type meteredBody struct {
+	io.Reader
+	server *Server
+	x      *exchange
+	size   int64
+}
+
+// Read implements io.Reader.
+func (b *meteredBody) Read(p []byte) (int, error) {
+	n, err := b.Reader.Read(p)
+	b.size += int64(n)
+	if more := b.size - freeBodyBytes - b.x.held; more > 0 {
+		b.x.held += more
+		if b.server.bodyMemory.Add(more) > maxBodies*b.server.config.MaxBodyBytes {
+			return n, errBodyMemory
+		}
+	}
+	return n, err
+}
+
+// abandonBody gives what is still to come of a body a moment to arrive, so
+// that a client who sends no more of it does not hold the connection.
+func abandonBody(w http.ResponseWriter) {
+	const moment = 500 * time.Millisecond
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(moment))
+}
+
+// readBody reads the body up to its limit; when it cannot, it has answered why.
+func (s *Server) readBody(w http.ResponseWriter, r *http.Request, x *exchange) bool {
+	x.body.Reset()
 	if r.ContentLength > s.config.MaxBodyBytes {
 		s.refuseBody(w, r)
 		return false
 	}
-	_, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, s.config.MaxBodyBytes))
+	body := &meteredBody{Reader: http.MaxBytesReader(w, r.Body, s.config.MaxBodyBytes), server: s, x: x}
+	_, err := x.body.ReadFrom(body)
 	if err == nil {
 		return true
 	}
 	switch _, tooLarge := errors.AsType[*http.MaxBytesError](err); {
 	case tooLarge:
 		s.refuseBody(w, r)
+	case errors.Is(err, errBodyMemory):
+		fail(w, r, s.admission.shed(telemetry.ShedBodyMemory, "overloaded", "the server holds as many large bodies as it can"))
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		w.Header().Set("Connection", "close")
 		writeProblem(w, r, http.StatusRequestTimeout, "Request timeout", &model.Error{
 			Type: "request-timeout", Detail: "the body did not arrive in time", Expected: fmt.Sprintf("the whole body within %v", readTimeout),
 		})
@@ -107,12 +150,14 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, buf *bytes.Buf
 	return false
 }
 
-// refuseBody answers for a body beyond the limit, and closes the connection:
-// the rest of the body would only be read to be thrown away.
+// refuseBody answers for a body beyond the limit.
 func (s *Server) refuseBody(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Connection", "close")
+	got := "more"
+	if r.ContentLength >= 0 {
+		got = fmt.Sprintf("%d bytes", r.ContentLength)
+	}
 	fail(w, r, &model.Error{
 		Kind: model.KindTooLarge, Type: "body-too-large", Detail: "the body is larger than the server takes",
-		Expected: fmt.Sprintf("at most %d bytes", s.config.MaxBodyBytes),
+		Expected: fmt.Sprintf("at most %d bytes", s.config.MaxBodyBytes), Got: got,
 	})
 }

@@ -39,9 +39,12 @@ type health struct {
 	Golden  model.GoldenStatus `json:"golden,omitempty"`
 }
 
+// reasonDraining is why a server that stops is not ready.
+const reasonDraining = "draining: the server is stopping"
+
 func (s *Server) ready(w http.ResponseWriter, _ *http.Request) {
 	if s.draining.Load() {
-		writeHealth(w, http.StatusServiceUnavailable, health{Status: "not ready", Reason: "draining: the server is stopping"})
+		writeHealth(w, http.StatusServiceUnavailable, health{Status: "not ready", Reason: reasonDraining})
 		return
 	}
 	served, err := s.repository.Default()

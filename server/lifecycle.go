@@ -16,6 +16,8 @@ type lifecycle struct {
 	log   *slog.Logger
 	start []func()
 	steps []teardown
+	// flush comes after all steps.
+	flush func(context.Context) error
 	// wait counts the goroutines that a start began.
 	wait sync.WaitGroup
 }
@@ -31,20 +33,13 @@ func (l *lifecycle) add(name string, run func(context.Context) error) {
 }
 
 // stop runs every step, the last added first, whatever becomes of those before
-// it. The first step added, the flush of telemetry, has until the deadline;
-// the others end FlushReserve before it.
+// it, and waits for what the start began. All of it ends FlushReserve before
+// the deadline, which is left to flush.
 func (l *lifecycle) stop(deadline time.Time) error {
-	early, cancelEarly := context.WithDeadline(context.Background(), deadline.Add(-FlushReserve))
-	defer cancelEarly()
-	late, cancelLate := context.WithDeadline(context.Background(), deadline)
-	defer cancelLate()
+	ctx, cancel := context.WithDeadline(context.Background(), deadline.Add(-FlushReserve))
+	defer cancel()
 	var errs []error
-	for i, step := range slices.Backward(l.steps) {
-		ctx := early
-		if i == 0 {
-			l.await(early)
-			ctx = late
-		}
+	for _, step := range slices.Backward(l.steps) {
 		start := time.Now()
 		err := step.run(ctx)
 		if err != nil {
@@ -54,7 +49,23 @@ func (l *lifecycle) stop(deadline time.Time) error {
 		}
 		l.log.Info("stop: "+step.name, "duration", time.Since(start))
 	}
+	l.await(ctx)
+	l.flushLast()
 	return errors.Join(errs...)
+}
+
+// flushLast flushes the telemetry. It has FlushReserve however early it comes:
+// a collector that hangs must not keep a server that has lost nothing, and
+// that some spans were lost is no failure of the stop.
+func (l *lifecycle) flushLast() {
+	ctx, cancel := context.WithTimeout(context.Background(), FlushReserve)
+	defer cancel()
+	start := time.Now()
+	if err := l.flush(ctx); err != nil {
+		l.log.Warn("stop: flush telemetry", "error", err, "duration", time.Since(start))
+		return
+	}
+	l.log.Info("stop: flush telemetry", "duration", time.Since(start))
 }
 
 // await waits for the goroutines of the start, which end when what they serve

@@ -5,6 +5,8 @@ import (
 	"context"
 	"net/http"
 
+	"go.opentelemetry.io/otel/codes"
+
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/repository"
 	"github.com/tepalhq/tepal/model/rows"
@@ -13,7 +15,9 @@ import (
 
 // exchange is the working memory of one prediction request, kept for the next.
 type exchange struct {
-	body    bytes.Buffer
+	body bytes.Buffer
+	// held is what the body has taken of the server's memory for bodies.
+	held    int64
 	decoder rows.Decoder
 	request rows.Request
 	answers model.Predictions
@@ -32,6 +36,8 @@ func (s *Server) newExchange() *exchange {
 }
 
 func (s *Server) recycle(x *exchange) {
+	s.bodyMemory.Add(-x.held)
+	x.held = 0
 	if x.body.Cap() <= keepBytes && cap(x.out) <= keepBytes {
 		s.exchanges.Put(x)
 	}
@@ -40,8 +46,15 @@ func (s *Server) recycle(x *exchange) {
 // predict answers POST /predict: Tepal's own front door. Package rows has the
 // forms of bodies and answers.
 func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
-	// A refusal must not wait for the body that it refuses to read.
-	_ = http.NewResponseController(w).EnableFullDuplex()
+	// A refusal does not wait for the body that it refuses to read, and the
+	// connection is of no use with a body still on its way.
+	w.Header().Set("Connection", "close")
+	read := false
+	defer func() {
+		if !read {
+			abandonBody(w)
+		}
+	}()
 	served, err := s.repository.Default()
 	if err != nil {
 		fail(w, r, err)
@@ -58,8 +71,11 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 	}
 	x := s.newExchange()
 	defer s.recycle(x)
-	if !s.readBody(w, r, &x.body) {
+	if read = s.readBody(w, r, x); !read {
 		return
+	}
+	if !s.draining.Load() {
+		w.Header().Del("Connection")
 	}
 	if err := s.answer(r.Context(), served, x); err != nil {
 		fail(w, r, err)
@@ -95,6 +111,7 @@ func (s *Server) evaluate(ctx context.Context, m *model.Model, b *model.Batch, p
 	defer span.End()
 	if err := m.Predict(ctx, b, p); err != nil {
 		span.RecordError(err)
+		span.SetStatus(codes.Error, "the prediction failed")
 		return err
 	}
 	s.count(m, p)
@@ -104,7 +121,7 @@ func (s *Server) evaluate(ctx context.Context, m *model.Model, b *model.Batch, p
 // count counts the predictions by label.
 func (s *Server) count(m *model.Model, p *model.Predictions) {
 	metrics := s.metrics.Load()
-	if p.Label() == nil || m.Schema.Classes.Len() == 0 {
+	if m.Schema.Classes.Len() == 0 {
 		metrics.Predicted(0, p.Rows)
 		return
 	}

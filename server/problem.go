@@ -107,6 +107,6 @@ func writeBody(w http.ResponseWriter, status int, contentType string, body []byt
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	// A caller who has gone cannot be told; the log line says that it has.
+	// A caller who has gone while it is written to cannot be told.
 	_, _ = w.Write(body)
 }

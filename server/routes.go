@@ -51,8 +51,7 @@ func (s *Server) opsRoutes() http.Handler {
 }
 
 // closeWhileDraining asks clients to come back on a new connection, which a
-// load balancer that has turned away will bring elsewhere. When the drain
-// delay is over no connection is idle that a request could be under way on.
+// load balancer that has turned away will bring elsewhere.
 func (s *Server) closeWhileDraining(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.draining.Load() {

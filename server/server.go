@@ -13,6 +13,7 @@ import (
 	"net"
 	"net/http"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -53,6 +54,10 @@ const (
 	DefaultQueueTimeout    = time.Second
 	DefaultMaxBodyBytes    = 8 << 20
 	DefaultMaxBatch        = 10_000
+	// DefaultQueuePerSlot is how many requests may wait for each of
+	// MaxConcurrency: what a processor gets through in a fraction of
+	// DefaultQueueTimeout.
+	DefaultQueuePerSlot = 64
 
 	// FlushReserve is the end of ShutdownTimeout that no request can use up.
 	FlushReserve = 2 * time.Second
@@ -63,16 +68,12 @@ const (
 // together.
 func DefaultMaxConcurrency() int { return 2 * runtime.GOMAXPROCS(0) }
 
-// DefaultMaxQueue is the number of requests that may wait by default: what the
-// processors get through in a fraction of DefaultQueueTimeout.
-func DefaultMaxQueue() int { return 64 * DefaultMaxConcurrency() }
-
 func (c Config) withDefaults() Config {
 	c.HTTPAddr = cmp.Or(c.HTTPAddr, DefaultHTTPAddr)
 	c.OpsAddr = cmp.Or(c.OpsAddr, DefaultOpsAddr)
 	c.ShutdownTimeout = cmp.Or(c.ShutdownTimeout, DefaultShutdownTimeout)
 	c.MaxConcurrency = cmp.Or(c.MaxConcurrency, DefaultMaxConcurrency())
-	c.MaxQueue = cmp.Or(c.MaxQueue, DefaultMaxQueue())
+	c.MaxQueue = cmp.Or(c.MaxQueue, DefaultQueuePerSlot*c.MaxConcurrency)
 	c.QueueTimeout = cmp.Or(c.QueueTimeout, DefaultQueueTimeout)
 	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, DefaultMaxBodyBytes)
 	c.MaxBatch = cmp.Or(c.MaxBatch, DefaultMaxBatch)
@@ -83,11 +84,17 @@ func (c Config) withDefaults() Config {
 func (c Config) Validate() error {
 	c = c.withDefaults()
 	for _, addr := range []struct{ name, value string }{{"http-addr", c.HTTPAddr}, {"ops-addr", c.OpsAddr}} {
-		if _, _, err := net.SplitHostPort(addr.value); err != nil {
+		_, port, err := net.SplitHostPort(addr.value)
+		if err == nil {
+			_, err = net.DefaultResolver.LookupPort(context.Background(), "tcp", port)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", addr.name, err)
 		}
 	}
 	switch {
+	case c.HTTPAddr == c.OpsAddr && !strings.HasSuffix(c.OpsAddr, ":0"):
+		return fmt.Errorf("ops-addr: %s is http-addr too", c.OpsAddr)
 	case c.DrainDelay < 0:
 		return fmt.Errorf("drain-delay: %v is negative", c.DrainDelay)
 	case c.ShutdownTimeout <= c.DrainDelay+FlushReserve:
@@ -131,6 +138,8 @@ type Server struct {
 	metrics    atomic.Pointer[telemetry.ModelMetrics]
 	admission  *admission
 	exchanges  sync.Pool
+	// bodyMemory is what the bodies that are read or wait take together.
+	bodyMemory atomic.Int64
 	draining   atomic.Bool
 	lifecycle  lifecycle
 	// httpAddr and opsAddr are what was bound; failed gets a listener's end.
@@ -169,10 +178,10 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if s.telemetry, err = o.NewTelemetry(answerPanic); err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}
-	s.lifecycle.add("flush telemetry", s.telemetry.Shutdown)
+	s.lifecycle.flush = s.telemetry.Shutdown
 	s.admission = newAdmission(s.config.MaxConcurrency, s.config.MaxQueue, s.config.QueueTimeout, s.telemetry.Metrics())
 	if err := s.bind(ctx); err != nil {
-		return nil, errors.Join(err, s.lifecycle.stop(time.Now().Add(FlushReserve)))
+		return nil, errors.Join(err, s.lifecycle.stop(time.Now().Add(2*FlushReserve)))
 	}
 	return s, nil
 }
@@ -186,9 +195,10 @@ func (s *Server) bind(ctx context.Context) error {
 		addr   string
 		bound  *net.Addr
 		routes http.Handler
+		grace  time.Duration
 	}{
-		{"ops server", s.config.OpsAddr, &s.opsAddr, s.opsRoutes()},
-		{"HTTP server", s.config.HTTPAddr, &s.httpAddr, s.routes()},
+		{"ops server", s.config.OpsAddr, &s.opsAddr, s.opsRoutes(), 0},
+		{"HTTP server", s.config.HTTPAddr, &s.httpAddr, s.routes(), closeGrace},
 	} {
 		var lc net.ListenConfig
 		listener, err := lc.Listen(ctx, "tcp", l.addr)
@@ -197,9 +207,10 @@ func (s *Server) bind(ctx context.Context) error {
 		}
 		*l.bound = listener.Addr()
 		server := s.newHTTPServer(l.routes)
-		s.lifecycle.add("drain "+l.name, func(ctx context.Context) error { return drain(ctx, server, listener) })
+		s.lifecycle.add("drain "+l.name, func(ctx context.Context) error { return drain(ctx, server, listener, l.grace) })
 		s.lifecycle.start = append(s.lifecycle.start, func() {
-			if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			err := server.Serve(listener)
+			if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 				s.failed <- fmt.Errorf("%s: %w", l.name, err)
 			}
 		})
@@ -221,18 +232,32 @@ func (s *Server) newHTTPServer(routes http.Handler) *http.Server {
 	}
 }
 
-// drain lets the requests under way end, and cuts off those that have not when
-// ctx ends.
-func drain(ctx context.Context, server *http.Server, listener net.Listener) error {
-	err := server.Shutdown(ctx)
-	if err != nil {
-		err = errors.Join(err, server.Close())
-	}
-	// A server that never served does not know its listener.
-	if closing := listener.Close(); closing != nil && !errors.Is(closing, net.ErrClosed) {
-		err = errors.Join(err, closing)
+// closeGrace is how long connections that clients keep are still read after the
+// listener is closed. A request that crossed the server's decision to stop is
+// answered, with Connection: close, where closing at once would lose it.
+const closeGrace = 250 * time.Millisecond
+
+// drain takes no more connections, lets the requests under way end, and cuts
+// off those that have not when ctx ends.
+func drain(ctx context.Context, server *http.Server, listener net.Listener, grace time.Duration) error {
+	err := listener.Close()
+	wait(ctx, grace)
+	// Shutdown closes the listener once more, if it is quicker than Serve to see
+	// that it is closed.
+	if draining := server.Shutdown(ctx); draining != nil && !errors.Is(draining, net.ErrClosed) {
+		err = errors.Join(err, draining, server.Close())
 	}
 	return err
+}
+
+// wait returns after the delay, or when ctx ends.
+func wait(ctx context.Context, delay time.Duration) {
+	timer := time.NewTimer(delay)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // HTTPAddr returns the address that HTTP is served on.
@@ -255,6 +280,7 @@ func (s *Server) Run(ctx context.Context) error {
 	s.lifecycle.add("wait for clients to turn away", s.waitDrainDelay)
 	s.lifecycle.add("say not ready", func(context.Context) error {
 		s.draining.Store(true)
+		s.log.Info("not ready", "reason", reasonDraining)
 		s.telemetry.Metrics().SetReady(false)
 		return nil
 	})
@@ -272,12 +298,7 @@ func (s *Server) Run(ctx context.Context) error {
 }
 
 func (s *Server) waitDrainDelay(ctx context.Context) error {
-	timer := time.NewTimer(s.config.DrainDelay)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-ctx.Done():
-	}
+	wait(ctx, s.config.DrainDelay)
 	return nil
 }
 
@@ -286,6 +307,10 @@ func (s *Server) waitDrainDelay(ctx context.Context) error {
 func (s *Server) load(ctx context.Context) {
 	start := time.Now()
 	served, err := repository.Open(ctx, s.source)
+	if ctx.Err() != nil {
+		// The server stops; that it never became ready is no fault of the model.
+		return
+	}
 	if err != nil {
 		s.repository.Refuse(err)
 		s.log.ErrorContext(ctx, "not ready", "reason", err)

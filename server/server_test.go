@@ -36,6 +36,9 @@ func TestConfigValidate(t *testing.T) {
 		{"defaults", Config{}, ""},
 		{"http-addr", Config{HTTPAddr: "8000"}, "http-addr: address 8000: missing port in address"},
 		{"ops-addr", Config{OpsAddr: "a:b:c"}, "ops-addr: address a:b:c: too many colons in address"},
+		{"a port too high", Config{HTTPAddr: ":99999"}, "http-addr: address 99999: invalid port"},
+		{"one port for both", Config{HTTPAddr: ":8002"}, "ops-addr: :8002 is http-addr too"},
+		{"free ports", Config{HTTPAddr: "127.0.0.1:0", OpsAddr: "127.0.0.1:0"}, ""},
 		{"drain-delay", Config{DrainDelay: -1}, "drain-delay: -1ns is negative"},
 		{
 			"shutdown-timeout", Config{DrainDelay: 5 * time.Second, ShutdownTimeout: 7 * time.Second},
@@ -100,7 +103,7 @@ func TestStopOrder(t *testing.T) {
 	}
 	assert.Equal(t, []string{
 		"listening", "ready", "stopping",
-		"stop: say not ready", "stop: wait for clients to turn away", "stop: stop loading",
+		"not ready", "stop: say not ready", "stop: wait for clients to turn away", "stop: stop loading",
 		"stop: drain HTTP server", "stop: drain ops server", "stop: flush telemetry", "stopped",
 	}, steps)
 }
@@ -173,6 +176,63 @@ func TestStopWaitsForRequestsUnderWay(t *testing.T) {
 	require.NoError(t, <-stopped)
 }
 
+// TestStopAnswersKeptConnections asks on a connection that was idle when the
+// server decided to stop, without any drain delay.
+func TestStopAnswersKeptConnections(t *testing.T) {
+	s := start(t, setup{}, false)
+	conn := upload(t, s, len(setosa))
+	reader := bufio.NewReader(conn)
+	ask := func() (closing bool) {
+		_, err := io.WriteString(conn, setosa)
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(reader, nil)
+		require.NoError(t, err)
+		_, err = io.Copy(io.Discard, resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, http.StatusOK, resp.StatusCode)
+		return resp.Close
+	}
+	require.False(t, ask())
+	stopped := make(chan error, 1)
+	go func() { stopped <- s.stop() }()
+	require.Eventually(t, s.draining.Load, 10*time.Second, time.Millisecond)
+	head(t, conn, len(setosa))
+	require.True(t, ask())
+	require.NoError(t, <-stopped)
+}
+
+// TestHangingCollectorDoesNotHoldTheStop flushes into nothing.
+func TestHangingCollectorDoesNotHoldTheStop(t *testing.T) {
+	s := start(t, setup{}, false)
+	s.lifecycle.flush = func(ctx context.Context) error {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	begin := time.Now()
+	require.NoError(t, s.stop(), "no request was lost")
+	assert.Less(t, time.Since(begin), DefaultShutdownTimeout-FlushReserve)
+	line := logLine(t, s, "stop: flush telemetry")
+	assert.Equal(t, "WARNING", line["severity"])
+}
+
+// TestStopWhileLoadingIsNoFault stops a server before its model is there.
+func TestStopWhileLoadingIsNoFault(t *testing.T) {
+	out := &logs{}
+	logger := telemetry.NewLogger(out, telemetry.LogOptions{})
+	ctx, cancel := context.WithCancel(t.Context())
+	s, err := New(ctx, Options{
+		Config: Config{HTTPAddr: "127.0.0.1:0", OpsAddr: "127.0.0.1:0"}, Source: iris(), Logger: logger,
+		NewTelemetry: func(http.HandlerFunc) (*telemetry.Telemetry, error) {
+			return telemetry.New(ctx, telemetry.Options{Logger: logger})
+		},
+	})
+	require.NoError(t, err)
+	cancel()
+	require.NoError(t, s.Run(ctx))
+	assert.NotContains(t, out.String(), "ERROR")
+}
+
 // TestStopIsBounded stops while a client dribbles, and must not wait for it
 // longer than the timeout less the reserve.
 func TestStopIsBounded(t *testing.T) {
@@ -213,9 +273,15 @@ func upload(t *testing.T, s *running, length int) net.Conn {
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
-	_, err = fmt.Fprintf(conn, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", length)
-	require.NoError(t, err)
+	head(t, conn, length)
 	return conn
+}
+
+// head sends the head of a prediction request.
+func head(t *testing.T, conn net.Conn, length int) {
+	t.Helper()
+	_, err := fmt.Fprintf(conn, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n", length)
+	require.NoError(t, err)
 }
 
 // TestSlowUploadsHoldNoSlot fills the server with bodies that do not come to
@@ -241,6 +307,131 @@ func TestSheddingComesBeforeTheBody(t *testing.T) {
 	assert.Equal(t, "1", resp.Header.Get("Retry-After"))
 	_, metrics := get(t, s.ops+"/metrics")
 	assert.Contains(t, metrics, `tepal_admission_shed_total{reason="queue-full"} 1`)
+}
+
+// TestRefusedUploadsDoNotHoldTheStop: a client that was refused and sends no
+// more of its body is given up soon.
+func TestRefusedUploadsDoNotHoldTheStop(t *testing.T) {
+	s := start(t, setup{config: Config{MaxConcurrency: 1, MaxQueue: -1}, before: fill}, false)
+	conn := upload(t, s, 1000)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
+	assert.True(t, resp.Close)
+	begin := time.Now()
+	require.NoError(t, s.stop())
+	assert.Less(t, time.Since(begin), readTimeout/2)
+}
+
+// TestBrokenChunksEndTheConnection: what follows a body that cannot be read to
+// its end is no request.
+func TestBrokenChunksEndTheConnection(t *testing.T) {
+	const start1 = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nTransfer-Encoding: chunked\r\n\r\n"
+	for _, test := range []struct{ name, media, body string }{
+		{"at once", "application/json", "zz\r\n"},
+		{"in the middle", "application/json", "2\r\n[[\r\nzz\r\n"},
+		{"behind a refusal", "text/plain", "zz\r\n"},
+		{"in the trailer", "application/json", "2\r\n[]\r\n0\r\nbroken\r\n\r\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := start(t, setup{}, false)
+			var dialer net.Dialer
+			conn, err := dialer.DialContext(t.Context(), "tcp", s.HTTPAddr().String())
+			require.NoError(t, err)
+			defer conn.Close()
+			require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+			_, err = fmt.Fprintf(conn, start1+"%sGET /models/smuggled HTTP/1.1\r\nHost: x\r\n\r\n", test.media, test.body)
+			require.NoError(t, err)
+			answer, err := io.ReadAll(conn)
+			require.NoError(t, err)
+			assert.Equal(t, 1, strings.Count(string(answer), "HTTP/1.1 "), string(answer))
+			assert.Contains(t, string(answer), "Connection: close")
+		})
+	}
+}
+
+// TestBodiesInMemoryAreBounded sends large bodies that do not come to an end,
+// until the server takes no more; small ones are still answered.
+func TestBodiesInMemoryAreBounded(t *testing.T) {
+	const large = 1 << 20
+	s := start(t, setup{config: Config{MaxBodyBytes: large}}, false)
+	text := strings.Repeat(" ", large-1)
+	for s.bodyMemory.Load() < (maxBodies-1)*(large-freeBodyBytes-1) {
+		conn := upload(t, s, large)
+		before := s.bodyMemory.Load()
+		_, err := io.WriteString(conn, text)
+		require.NoError(t, err)
+		require.Eventually(t, func() bool { return s.bodyMemory.Load() >= before+large-freeBodyBytes-1 }, 10*time.Second, time.Millisecond)
+	}
+	refused := 0
+	for range 4 {
+		conn := upload(t, s, large)
+		// The server may close while this is still being written.
+		_, _ = io.WriteString(conn, text)
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(time.Second)))
+		if resp, err := http.ReadResponse(bufio.NewReader(conn), nil); err == nil {
+			refused = resp.StatusCode
+			require.NoError(t, resp.Body.Close())
+			break
+		}
+	}
+	require.Equal(t, http.StatusServiceUnavailable, refused)
+	status, _ := post(t, s.url+"/predict", setosa)
+	require.Equal(t, http.StatusOK, status)
+	_, metrics := get(t, s.ops+"/metrics")
+	assert.Contains(t, metrics, `tepal_admission_shed_total{reason="body-memory"} 1`)
+}
+
+// TestRefusalsDoNotSpoilTheConnection asks on connections that are kept: what
+// is refused before its body is read, and then what is not. Nothing may be
+// lost and nothing answered by another's fault.
+func TestRefusalsDoNotSpoilTheConnection(t *testing.T) {
+	for _, test := range []struct {
+		name   string
+		header http.Header
+		setup  setup
+		status int
+	}{
+		{"media type", http.Header{"Content-Type": {"text/plain"}}, setup{}, http.StatusUnsupportedMediaType},
+		{"accept", http.Header{"Accept": {"text/csv"}}, setup{}, http.StatusNotAcceptable},
+		{"overload", nil, setup{config: Config{MaxConcurrency: 1, MaxQueue: -1}, before: fill}, http.StatusServiceUnavailable},
+		{"too large", nil, setup{config: Config{MaxBodyBytes: 10}}, http.StatusRequestEntityTooLarge},
+		{"invalid", http.Header{"X-Body": {"[]"}}, setup{}, http.StatusUnprocessableEntity},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := start(t, test.setup, false)
+			transport := &http.Transport{}
+			defer transport.CloseIdleConnections()
+			client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
+			ask := func(method, path, body string, header http.Header) int {
+				req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
+				require.NoError(t, err)
+				req.GetBody = nil
+				req.Header.Set("Content-Type", "application/json")
+				for name, values := range header {
+					req.Header[name] = values
+				}
+				resp, err := client.Do(req)
+				require.NoError(t, err)
+				_, err = io.Copy(io.Discard, resp.Body)
+				require.NoError(t, err)
+				require.NoError(t, resp.Body.Close())
+				return resp.StatusCode
+			}
+			body := setosa
+			if b := test.header.Get("X-Body"); b != "" {
+				body = b
+			}
+			for range 50 {
+				require.Equal(t, test.status, ask(http.MethodPost, "/predict", body, test.header))
+				require.Equal(t, http.StatusOK, ask(http.MethodGet, "/models", "", nil))
+			}
+			_, metrics := get(t, s.ops+"/metrics")
+			assert.Contains(t, metrics, "tepal_panics_total 0\n")
+			assert.NotContains(t, s.logs.String(), `"severity":"ERROR"`)
+		})
+	}
 }
 
 // programFunc is a program made of a function.

@@ -3,6 +3,7 @@ package server
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/tepalhq/tepal/artifacts"
+	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/onnx"
 	"github.com/tepalhq/tepal/model/repository"
 )
@@ -50,13 +52,26 @@ func TestTranscripts(t *testing.T) {
 		{"digest", setup{source: &digest}, false},
 		{"mismatch", setup{source: &mismatch}, false},
 		{"draining", setup{}, true},
+		{"regression", setup{source: oracle("regression", "sklearn_random_forest_regressor")}, true},
+		{"targets", setup{source: oracle("targets", "sklearn_random_forest_regressor_2_targets")}, true},
+		{"integers", setup{source: oracle("integers", "pipeline_zipmap_numbers")}, true},
+		{"strings", setup{source: oracle("strings", "pipeline_cast_input_string_f32")}, true},
+		{"broken", setup{}, true},
+		{"panicking", setup{}, true},
 	} {
 		t.Run(state.name, func(t *testing.T) {
 			s := start(t, state.setup, !state.ready)
 			if !state.ready {
 				waitLoaded(t, s)
 			}
-			s.draining.Store(state.name == "draining")
+			switch state.name {
+			case "draining":
+				s.draining.Store(true)
+			case "broken":
+				serveProgram(t, s, func([]model.Tensor) error { return errors.New("a fault of the program") })
+			case "panicking":
+				serveProgram(t, s, func([]model.Tensor) error { panic("a fault of the program") })
+			}
 			files, err := filepath.Glob("testdata/transcripts/" + state.name + "/*.http")
 			require.NoError(t, err)
 			require.NotEmpty(t, files)
@@ -65,6 +80,11 @@ func TestTranscripts(t *testing.T) {
 			}
 		})
 	}
+}
+
+// oracle is a model whose answers ONNX Runtime gives as well.
+func oracle(name, file string) *repository.Source {
+	return &repository.Source{Name: name, Path: "../model/onnx/testdata/cases/" + file + ".onnx"}
 }
 
 // fill takes every slot, as requests that are being computed would.
@@ -115,7 +135,7 @@ func exchangeRaw(t *testing.T, addr string, request []byte) string {
 	head, body, _ := bytes.Cut(request, []byte("\n\n"))
 	var raw bytes.Buffer
 	raw.WriteString(strings.ReplaceAll(string(head), "\n", "\r\n"))
-	fmt.Fprintf(&raw, "\r\nHost: %s\r\nConnection: close\r\n", addr)
+	fmt.Fprintf(&raw, "\r\nHost: %s\r\n", addr)
 	if !bytes.Contains(head, []byte("Transfer-Encoding")) {
 		fmt.Fprintf(&raw, "Content-Length: %d\r\n", len(body))
 	} else {
@@ -141,6 +161,9 @@ func exchangeRaw(t *testing.T, addr string, request []byte) string {
 	var out bytes.Buffer
 	fmt.Fprintf(&out, "HTTP/1.1 %s\n", resp.Status)
 	resp.Header.Del("Date")
+	if resp.Close {
+		resp.Header.Set("Connection", "close")
+	}
 	for _, name := range sorted(resp.Header) {
 		fmt.Fprintf(&out, "%s: %s\n", name, strings.Join(resp.Header[name], ", "))
 	}

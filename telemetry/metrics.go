@@ -42,6 +42,7 @@ const (
 	ShedQueueFull    ShedReason = "queue-full"          // every slot and every place in the queue was taken
 	ShedQueueTimeout ShedReason = "queue-timeout"       // it waited as long as it may
 	ShedClientClosed ShedReason = ErrorTypeClientClosed // its caller went away while it waited
+	ShedBodyMemory   ShedReason = "body-memory"         // the bodies in memory were as large as they may be
 	ShedDeadline     ShedReason = "deadline-exceeded"   // its own deadline passed while it waited
 )
 
@@ -108,7 +109,7 @@ func newMetrics(registry *prometheus.Registry, version, commit string) *Metrics 
 		Name: "tepal_admission_shed_total",
 		Help: "Requests refused by admission, by reason.",
 	}, []string{"reason"})
-	for _, reason := range []ShedReason{ShedQueueFull, ShedQueueTimeout, ShedClientClosed, ShedDeadline} {
+	for _, reason := range []ShedReason{ShedQueueFull, ShedQueueTimeout, ShedClientClosed, ShedBodyMemory, ShedDeadline} {
 		m.admissionShed[reason] = shed.WithLabelValues(string(reason))
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{

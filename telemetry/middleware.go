@@ -130,7 +130,7 @@ type layer struct {
 func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{layer: l, start: time.Now()}
 	ctx := r.Context()
-	if !l.t.tracing {
+	if !l.t.tracing && r.Header["Traceparent"] != nil {
 		// With no span to carry it, the caller's trace id still belongs in the log.
 		ctx = l.t.propagator.Extract(ctx, propagation.HeaderCarrier(r.Header))
 	}

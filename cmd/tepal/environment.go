@@ -9,13 +9,14 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// environment knows the variables that the command line reads.
-type environment struct{ app *kong.Application }
+// environment knows the variables that the running command reads.
+type environment struct{ command *kong.Node }
 
 const prefix = "TEPAL_"
 
-// warnUnknown logs every TEPAL_ variable that no flag reads, with the nearest
-// one that there is: a misspelt setting is otherwise silently not made.
+// warnUnknown logs every TEPAL_ variable that the command does not read, with
+// the nearest one that it does: a setting that is misspelt, or meant for another
+// command, is otherwise silently not made.
 func (e environment) warnUnknown(logger *slog.Logger) {
 	known := e.variables()
 	for _, pair := range os.Environ() {
@@ -28,13 +29,14 @@ func (e environment) warnUnknown(logger *slog.Logger) {
 
 func (e environment) variables() []string {
 	var names []string
-	for _, node := range append([]*kong.Node{e.app.Node}, e.app.Leaves(false)...) {
-		for _, flag := range node.Flags {
-			names = append(names, flag.Envs...)
-		}
+	for _, flag := range e.command.Flags {
+		names = append(names, flag.Envs...)
+	}
+	for _, argument := range e.command.Positional {
+		names = append(names, argument.Tag.Envs...)
 	}
 	slices.Sort(names)
-	return slices.Compact(names)
+	return names
 }
 
 // nearest returns the candidate that the fewest edits make of name.

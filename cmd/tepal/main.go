@@ -8,9 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"runtime"
-	"syscall"
 
 	"github.com/alecthomas/kong"
 
@@ -32,11 +30,7 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
-	// The first signal asks for an orderly stop. Once it is here the default
-	// action is back, so that a second one ends the process at once.
-	context.AfterFunc(ctx, stop)
-	os.Exit(run(ctx, os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
+	os.Exit(run(context.Background(), os.Args[1:], streams{os.Stdin, os.Stdout, os.Stderr}))
 }
 
 // streams are the standard ones of the process, or a test's.
@@ -46,7 +40,8 @@ type streams struct {
 	err io.Writer
 }
 
-// cli is the command line. Every flag also has a variable, TEPAL_ and its name.
+// cli is the command line. Every flag also has a variable, TEPAL_ and its name;
+// so has the argument that names a model.
 type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Serve a model over HTTP."`
 	Predict predictCmd `cmd:"" help:"Predict the rows of a CSV or JSON Lines file."`
@@ -63,7 +58,7 @@ Without a MODEL every command uses the embedded Iris classifier, so this works a
   curl localhost:8000/predict -H 'Content-Type: application/json' \
     -d '{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}'
 
-Every flag can be set by a variable: --http-addr by TEPAL_HTTP_ADDR; a flag wins over its variable.
+Every flag can be set by a variable: --http-addr by TEPAL_HTTP_ADDR, and MODEL by TEPAL_MODEL; what stands on the command line wins over a variable.
 Exit codes: 0 success, 1 failure, 2 wrong usage.`
 
 // exit is what a help flag throws to leave the parser.
@@ -81,7 +76,7 @@ func run(ctx context.Context, args []string, s streams) (code int) {
 		}
 	}()
 	parser, err := kong.New(&cli{},
-		kong.Name("tepal"), kong.Description(description), kong.DefaultEnvars("TEPAL"),
+		kong.Name("tepal"), kong.Description(description), kong.DefaultEnvars("TEPAL"), serveDefaults(),
 		kong.Writers(s.out, s.err), kong.Exit(func(code int) { panic(exit(code)) }),
 		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100}),
 		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s),
@@ -94,7 +89,7 @@ func run(ctx context.Context, args []string, s streams) (code int) {
 	if err != nil {
 		return usage(s, err)
 	}
-	err = parsed.Run(environment{parser.Model})
+	err = parsed.Run(environment{parsed.Selected()})
 	var wrong usageError
 	switch {
 	case err == nil:
@@ -116,7 +111,7 @@ func usage(s streams, err error) int {
 
 // modelArg is the model that a command works with.
 type modelArg struct {
-	Model string `arg:"" optional:"" help:"ONNX file; the embedded Iris classifier when left out." placeholder:"MODEL.onnx"`
+	Model string `arg:"" optional:"" env:"TEPAL_MODEL" help:"ONNX file; the embedded Iris classifier when left out." placeholder:"MODEL.onnx"`
 }
 
 func (a modelArg) source() repository.Source {

@@ -69,6 +69,15 @@ func TestUsage(t *testing.T) {
 		{"serve --drain-delay 30s", "tepal: serve: --shutdown-timeout: 25s leaves no time to drain"},
 		{"serve --http-addr 8000", "tepal: serve: --http-addr: address 8000: missing port in address"},
 		{"serve --max-concurrency=-1", "tepal: serve: --max-concurrency: -1 is below 1"},
+		{"serve --max-concurrency 0", "tepal: serve: --max-concurrency: 0 is below 1"},
+		{"serve --max-queue=-1", "tepal: serve: --max-queue: -1 is below 0"},
+		{"serve --queue-timeout 0s", "tepal: serve: --queue-timeout: 0s is not above 0s"},
+		{"serve --queue-timeout=-1s", "tepal: serve: --queue-timeout: -1s is not above 0s"},
+		{"serve --shutdown-timeout 0s", "tepal: serve: --shutdown-timeout: 0s is not above 0s"},
+		{"serve --max-body-bytes 0", "tepal: serve: --max-body-bytes: 0 is below 1"},
+		{"serve --max-batch 0", "tepal: serve: --max-batch: 0 is below 1"},
+		{"serve --http-addr=", "tepal: serve: --http-addr: the address is empty"},
+		{"serve --ops-addr=", "tepal: serve: --ops-addr: the address is empty"},
 		{"serve --log-level loud", `tepal: serve: --log-level: unknown log level "loud": expected debug, info, warn or error`},
 		{"predict --to xml", `tepal: --to must be one of "jsonl","csv" but got "xml"`},
 		{"serve a.onnx b.onnx", "tepal: unexpected argument b.onnx"},
@@ -109,6 +118,34 @@ func TestCheck(t *testing.T) {
 	got := runTepal(t, "", "serve", "--check", "--model-digest", onnx.Digest(artifacts.Iris))
 	assert.Equal(t, 0, got.code, got.err)
 	assert.Contains(t, got.out, "the settings are valid; the embedded model iris is ready to serve: iris version 1, sha256:")
+}
+
+func TestCheckTakesZerosThatMeanNone(t *testing.T) {
+	got := runTepal(t, "", "serve", "--check", "--drain-delay", "0s", "--max-queue", "0")
+	assert.Equal(t, 0, got.code, got.err)
+}
+
+// TestModelVariable: every command takes its model from the same variable, and
+// from the command line first.
+func TestModelVariable(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "flowers.onnx")
+	require.NoError(t, os.WriteFile(file, artifacts.Iris, 0o600))
+	t.Setenv("TEPAL_MODEL", "none.onnx")
+	for _, args := range [][]string{{"serve", "--check"}, {"inspect"}, {"verify"}, {"predict"}} {
+		got := runTepal(t, "", args...)
+		assert.Equal(t, ran{1, "", "tepal: missing: the model file none.onnx does not exist\n"}, got, args)
+	}
+	for _, args := range [][]string{{"serve", "--check", file}, {"inspect", file}, {"verify", file}} {
+		got := runTepal(t, "", args...)
+		assert.Equal(t, 0, got.code, "%v: %s", args, got.err)
+	}
+}
+
+func TestCheckOfTelemetry(t *testing.T) {
+	t.Setenv("OTEL_TRACES_EXPORTER", "bogus")
+	got := runTepal(t, "", "serve", "--check")
+	assert.Equal(t, 1, got.code)
+	assert.Contains(t, got.err, "tepal: telemetry: OTEL_TRACES_EXPORTER")
 }
 
 func TestVerify(t *testing.T) {
@@ -190,8 +227,12 @@ func TestPredict(t *testing.T) {
 			ran{1, setosa, "tepal: standard input: line 2: /sepal_length: the value is not of the right type: expected a number, got the string \"5.1\"\n"},
 		},
 		{
+			"an array over several lines", "[\n  {\"sepal_length\": 5.1}\n]\n", []string{"--from", "jsonl"},
+			ran{1, "", "tepal: standard input: line 1: the line is not JSON: expected JSON Lines, an instance on each line, got unexpected EOF at byte 3\n"},
+		},
+		{
 			"two instances on a line", `[5.1,3.5,1.4,0.2],[5.1,3.5,1.4,0.2]`, []string{"--from", "jsonl"},
-			ran{1, "", "tepal: standard input: line 1: the batch has more than 1 instances: expected at most 1 instances\n"},
+			ran{1, "", "tepal: standard input: line 1: the batch has more than 1 instances: expected at most 1 instances, got more\n"},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -23,21 +23,21 @@ type predictCmd struct {
 	Model  string `short:"m" help:"ONNX file; the embedded Iris classifier when left out." placeholder:"MODEL.onnx"`
 	From   string `help:"Format of the input: csv, jsonl, or auto, which goes by the file's ending and takes standard input for CSV." enum:"auto,csv,jsonl" default:"auto"`
 	To     string `help:"Format of the output: jsonl or csv." enum:"jsonl,csv" default:"jsonl"`
-	Output string `short:"o" help:"File to write; standard output when left out." placeholder:"FILE"`
+	Output string `short:"o" help:"File to write, replaced as a whole once every row is answered; standard output when left out." placeholder:"FILE"`
 }
 
 // Help teaches what the flags alone do not.
 func (predictCmd) Help() string {
 	return `A CSV file names its columns in its first line; columns that are no features are passed over. Each line of a JSON Lines file is an instance, as an object by feature name or an array in the order of the schema.
-Rows are answered as they are read, so a file may be of any length. The first faulty row ends the run and is named by its line.
+Rows are answered as they are read, so a file may be of any length. The first faulty row ends the run and is named by its line; a file that --output names is then left as it was.
 
   tepal predict data/iris.csv
   tepal predict --model model.onnx --to csv -o answers.csv rows.jsonl`
 }
 
 // Run predicts every row of the input.
-func (c *predictCmd) Run(ctx context.Context, s streams) (err error) {
-	served, err := repository.Open(ctx, repository.Source{Path: c.Model, Name: embeddedName(c.Model), Data: modelArg{}.source().Data})
+func (c *predictCmd) Run(ctx context.Context, s streams) error {
+	served, err := repository.Open(ctx, modelArg{c.Model}.source())
 	if err != nil {
 		return err
 	}
@@ -50,20 +50,23 @@ func (c *predictCmd) Run(ctx context.Context, s streams) (err error) {
 		defer f.Close()
 		in, name = f, c.Input
 	}
-	out := s.out
-	if c.Output != "" {
-		f, err := os.Create(c.Output)
-		if err != nil {
-			return err
-		}
-		defer func() { err = errors.Join(err, f.Close()) }()
-		out = f
+	if c.Output == "" {
+		return c.predict(ctx, served, in, name, s.out, s.err)
 	}
-	reader, err := c.reader(in, served.Codec, s.err)
+	o, err := openOutput(c.Output, s.out)
+	if err != nil {
+		return err
+	}
+	return o.end(c.predict(ctx, served, in, name, o.writer, s.err))
+}
+
+// predict answers the rows of in, which errors call name, on out.
+func (c *predictCmd) predict(ctx context.Context, served *repository.Served, in io.Reader, name string, out, notes io.Writer) error {
+	reader, err := c.reader(in, served.Codec, notes)
 	if err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
-	p := &progress{out: s.err, on: isTerminal(s.err) && !isTerminal(out), start: time.Now()}
+	p := &progress{out: notes, on: isTerminal(notes) && !isTerminal(out), start: time.Now()}
 	defer p.end()
 	if err := predictAll(ctx, served, reader, newRowWriter(out, c.To, served.Codec), p); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
@@ -126,6 +129,9 @@ func explain(err error) error {
 	e, ok := errors.AsType[*model.Error](err)
 	if !ok {
 		return err
+	}
+	if e.Type == "malformed-json" {
+		return fmt.Errorf("the line is not JSON: expected JSON Lines, an instance on each line, got %s", e.Got)
 	}
 	text := e.Detail
 	// The array around the line is not the caller's.

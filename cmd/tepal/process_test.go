@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,6 +23,8 @@ import (
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	spans "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/tepalhq/tepal/artifacts"
 )
 
 // process is tepal serve in a process of its own, whose log lines are read as
@@ -202,4 +205,23 @@ func TestVariables(t *testing.T) {
 	assert.Equal(t, "TEPAL_DRAIN_DELAY", line["nearest"])
 	require.NoError(t, p.Process.Signal(syscall.SIGINT))
 	require.NoError(t, p.Wait())
+}
+
+// TestVariablesOfOtherCommands: what only another command reads is pointed out
+// as well, and what names the model is not.
+func TestVariablesOfOtherCommands(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "flowers.onnx")
+	require.NoError(t, os.WriteFile(file, artifacts.Iris, 0o600))
+	p := startProcess(t, []string{"TEPAL_MODEL=" + file, "TEPAL_OUTPUT=answers.csv", "TEPAL_DRAIN_DELAY=0s"})
+	require.NoError(t, p.Process.Signal(syscall.SIGINT))
+	require.NoError(t, p.Wait())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	var unknown []any
+	for _, line := range p.lines {
+		if line["message"] == "unknown variable" {
+			unknown = append(unknown, line["variable"])
+		}
+	}
+	assert.Equal(t, []any{"TEPAL_OUTPUT"}, unknown)
 }

@@ -2,14 +2,19 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
 	"net/http"
 	"os"
+	"os/signal"
+	"strconv"
+	"syscall"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"go.opentelemetry.io/otel"
 	"golang.org/x/term"
 
@@ -21,18 +26,31 @@ import (
 type serveCmd struct {
 	modelArg
 
-	HTTPAddr        string        `help:"Address of the REST routes and health." default:":8000"`
-	OpsAddr         string        `help:"Address of /metrics, /debug/pprof and health; never make it public." default:":8002"`
-	DrainDelay      time.Duration `help:"How long to go on answering after saying not ready, so that load balancers turn away." default:"5s"`
-	ShutdownTimeout time.Duration `help:"Bound on the whole stop, the drain delay included; its last 2s are kept for telemetry. Keep it below the pod's grace period." default:"25s"`
-	MaxConcurrency  int           `help:"Requests computed at once (default: 2 for each processor)." placeholder:"N"`
+	HTTPAddr        string        `help:"Address of the REST routes and health." default:"${http_addr}"`
+	OpsAddr         string        `help:"Address of /metrics, /debug/pprof and health; never make it public." default:"${ops_addr}"`
+	DrainDelay      time.Duration `help:"How long to go on answering after saying not ready, so that load balancers turn away." default:"${drain_delay}"`
+	ShutdownTimeout time.Duration `help:"Bound on the whole stop, the drain delay included; its last 2s are kept for telemetry. Keep it below the pod's grace period." default:"${shutdown_timeout}"`
+	MaxConcurrency  *int          `help:"Requests computed at once (default: 2 for each processor)." placeholder:"N"`
 	MaxQueue        *int          `help:"Requests that may wait for that; beyond it 503 (default: 64 for each of --max-concurrency)." placeholder:"N"`
-	QueueTimeout    time.Duration `help:"How long a request may wait; beyond it 503." default:"1s"`
-	MaxBodyBytes    int64         `help:"Largest request body; beyond it 413." default:"8388608"`
-	MaxBatch        int           `help:"Most instances in a request; beyond it 413." default:"10000"`
+	QueueTimeout    time.Duration `help:"How long a request may wait; beyond it 503." default:"${queue_timeout}"`
+	MaxBodyBytes    int64         `help:"Largest request body; beyond it 413." default:"${max_body_bytes}"`
+	MaxBatch        int           `help:"Most instances in a request; beyond it 413." default:"${max_batch}"`
 	ModelDigest     string        `help:"Refuse a model file of any other digest." placeholder:"sha256:HEX"`
 	LogLevel        string        `help:"Least severe level that is logged: debug, info, warn or error." default:"info"`
 	Check           bool          `help:"Check the settings, load and prove the model, and exit."`
+}
+
+// serveDefaults lends serveCmd's tags the server's own defaults.
+func serveDefaults() kong.Vars {
+	return kong.Vars{
+		"http_addr":        server.DefaultHTTPAddr,
+		"ops_addr":         server.DefaultOpsAddr,
+		"drain_delay":      server.DefaultDrainDelay.String(),
+		"shutdown_timeout": server.DefaultShutdownTimeout.String(),
+		"queue_timeout":    server.DefaultQueueTimeout.String(),
+		"max_body_bytes":   strconv.Itoa(server.DefaultMaxBodyBytes),
+		"max_batch":        strconv.Itoa(server.DefaultMaxBatch),
+	}
 }
 
 // Help teaches what the flags alone do not.
@@ -48,8 +66,34 @@ func (c *serveCmd) Validate() error {
 	if _, err := telemetry.ParseLevel(c.LogLevel); err != nil {
 		return fmt.Errorf("--log-level: %w", err)
 	}
+	if err := c.checkZeros(); err != nil {
+		return err
+	}
 	if err := c.config().Validate(); err != nil {
 		return fmt.Errorf("--%w", err)
+	}
+	return nil
+}
+
+// checkZeros refuses what server.Config would take for "not set".
+func (c *serveCmd) checkZeros() error {
+	switch {
+	case c.HTTPAddr == "":
+		return errors.New("--http-addr: the address is empty")
+	case c.OpsAddr == "":
+		return errors.New("--ops-addr: the address is empty")
+	case c.ShutdownTimeout <= 0:
+		return fmt.Errorf("--shutdown-timeout: %v is not above 0s", c.ShutdownTimeout)
+	case c.MaxConcurrency != nil && *c.MaxConcurrency < 1:
+		return fmt.Errorf("--max-concurrency: %d is below 1", *c.MaxConcurrency)
+	case c.MaxQueue != nil && *c.MaxQueue < 0:
+		return fmt.Errorf("--max-queue: %d is below 0", *c.MaxQueue)
+	case c.QueueTimeout <= 0:
+		return fmt.Errorf("--queue-timeout: %v is not above 0s", c.QueueTimeout)
+	case c.MaxBodyBytes < 1:
+		return fmt.Errorf("--max-body-bytes: %d is below 1", c.MaxBodyBytes)
+	case c.MaxBatch < 1:
+		return fmt.Errorf("--max-batch: %d is below 1", c.MaxBatch)
 	}
 	return nil
 }
@@ -58,8 +102,10 @@ func (c *serveCmd) config() server.Config {
 	config := server.Config{
 		HTTPAddr: c.HTTPAddr, OpsAddr: c.OpsAddr,
 		DrainDelay: c.DrainDelay, ShutdownTimeout: c.ShutdownTimeout,
-		MaxConcurrency: c.MaxConcurrency, QueueTimeout: c.QueueTimeout,
-		MaxBodyBytes: c.MaxBodyBytes, MaxBatch: c.MaxBatch,
+		QueueTimeout: c.QueueTimeout, MaxBodyBytes: c.MaxBodyBytes, MaxBatch: c.MaxBatch,
+	}
+	if c.MaxConcurrency != nil {
+		config.MaxConcurrency = *c.MaxConcurrency
 	}
 	if c.MaxQueue != nil {
 		config.MaxQueue = *c.MaxQueue
@@ -74,12 +120,19 @@ func (c *serveCmd) config() server.Config {
 func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
 	source := c.source()
 	source.Digest = c.ModelDigest
+	logger := c.logger(s.out)
+	if c.Check {
+		logger = c.logger(s.err)
+	}
+	env.warnUnknown(logger)
 	if c.Check {
 		return check(ctx, s, source)
 	}
-	logger := c.logger(s.out)
-	env.warnUnknown(logger)
-	// These three belong to the process, so no package below sets them.
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
+	// The first signal asks for an orderly stop. Once it is here the default
+	// action is back, so that a second one ends the process at once.
+	context.AfterFunc(ctx, stop)
+	// These belong to the process, so no package below sets them.
 	log.SetFlags(0)
 	log.SetOutput(telemetry.StdLogger(logger, slog.LevelWarn).Writer())
 	otel.SetErrorHandler(telemetry.NewErrorHandler(logger))
@@ -99,6 +152,13 @@ func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
 
 // check does what a start does, short of listening.
 func check(ctx context.Context, s streams, source repository.Source) error {
+	tel, err := telemetry.New(ctx, telemetry.Options{Stderr: s.err})
+	if err != nil {
+		return fmt.Errorf("telemetry: %w", err)
+	}
+	if err := tel.Shutdown(ctx); err != nil {
+		return fmt.Errorf("telemetry: %w", err)
+	}
 	served, err := repository.Open(ctx, source)
 	if err != nil {
 		return err

@@ -12,12 +12,12 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
 
+	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/onnx"
 )
 
@@ -57,9 +57,6 @@ type command struct {
 	ModelVersion int64  `group:"Artifact" default:"1" placeholder:"N" help:"The model's version (${default})."`
 }
 
-// modelName is what onnx.Load takes for a name.
-var modelName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
-
 // Validate checks the numbers; kong calls it.
 func (c *command) Validate() error {
 	for _, flag := range []struct {
@@ -93,7 +90,7 @@ func (c *command) AfterApply() error {
 	if c.Name == "" {
 		c.Name = stem(c.Out)
 	}
-	if !modelName.MatchString(c.Name) {
+	if !model.ValidName(c.Name) {
 		return fmt.Errorf("%q is no name for a model: it takes 1 to 128 letters, digits, '.', '_' and '-', and starts with a letter or digit; give another with --name", c.Name)
 	}
 	return nil

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/tepalhq/tepal/artifacts"
 	"github.com/tepalhq/tepal/model/onnx"
+	"github.com/tepalhq/tepal/model/rows"
 )
 
 const irisFile = "../../data/iris.csv"
@@ -44,6 +46,34 @@ func TestSameSeedSameBytes(t *testing.T) {
 	assert.Equal(t, first, artifact(t, "--seed=1", "--model-version=1", "--name=iris"))
 	assert.NotEqual(t, first, artifact(t, "--seed=2"))
 	assert.NotEqual(t, first, artifact(t, "--depth=5"))
+}
+
+// What was trained on can be predicted: the trainer and the server read the
+// same names, numbers and labels from the same file.
+func TestServerReadsTheTrainingFile(t *testing.T) {
+	const text = "\uFEFFa ,b\n 1,no\n2 ,no \n\t3, no\n11,yes\n\"12 \",yes \n13,\" yes\"\n"
+	folder := t.TempDir()
+	file, out := filepath.Join(folder, "t.csv"), filepath.Join(folder, "t.onnx")
+	require.NoError(t, os.WriteFile(file, []byte(text), 0o600))
+	code, _, stderr := runTrain("--data="+file, "--out="+out, "--trees=5", "--folds=2")
+	require.Zero(t, code, stderr)
+	data, err := os.ReadFile(out)
+	require.NoError(t, err)
+	m, err := onnx.Load(data, "t")
+	require.NoError(t, err)
+	require.Equal(t, []string{"no", "yes"}, m.Schema.Classes.Texts())
+	assert.Equal(t, map[string]int64{"no": 3, "yes": 3}, m.Training.Labels)
+
+	reader, err := rows.NewCSVReader(strings.NewReader(text), rows.New(m))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"b"}, reader.PassedOver())
+	var got []float64
+	var req rows.Request
+	for err = reader.Next(&req); err == nil; err = reader.Next(&req) {
+		got = append(got, req.Batch.Inputs[0].Float64s...)
+	}
+	require.ErrorIs(t, err, io.EOF)
+	assert.Equal(t, []float64{1, 2, 3, 11, 12, 13}, got)
 }
 
 func graph(t *testing.T, data []byte) onnx.Graph {

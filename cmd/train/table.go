@@ -97,7 +97,9 @@ func (r *tableReader) read(data []byte, label string) error {
 	return r.setClasses()
 }
 
-// record reads one record that is well-formed CSV and valid UTF-8.
+// record reads one record that is well-formed CSV and valid UTF-8. White space
+// around a cell is no part of it, as in rows.CSVReader: what was trained on can
+// be predicted.
 func (r *tableReader) record() ([]string, error) {
 	record, err := r.csv.Read()
 	if parse, ok := errors.AsType[*csv.ParseError](err); ok {
@@ -107,6 +109,7 @@ func (r *tableReader) record() ([]string, error) {
 		if !utf8.ValidString(cell) {
 			return nil, r.fault(r.at(i), "the cell %q is no valid UTF-8", cell)
 		}
+		record[i] = strings.TrimSpace(cell)
 	}
 	return record, err
 }
@@ -126,7 +129,7 @@ func (r *tableReader) readHeader(label string) error {
 		return err
 	}
 	for i, name := range header {
-		if strings.TrimSpace(name) == "" {
+		if name == "" {
 			return r.fault(r.at(i), "column %d has no name", i+1)
 		}
 		if j := slices.Index(header[:i], name); j >= 0 {
@@ -177,8 +180,7 @@ func (r *tableReader) readRow(record []string) error {
 }
 
 // parseNumber reads a finite number.
-func parseNumber(cell string) (float64, error) {
-	text := strings.TrimSpace(cell)
+func parseNumber(text string) (float64, error) {
 	if text == "" {
 		return 0, errors.New("the cell is empty, and a feature needs a number in every row")
 	}

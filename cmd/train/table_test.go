@@ -68,6 +68,17 @@ func TestReadTable(t *testing.T) {
 			},
 		},
 		{
+			name:  "white space around names, numbers and labels, inside quotes too",
+			text:  " x ,\"y \",kind \n1 ,\t2,no\n3,\" 4 \", no \n5,6,yes\t\n7,8,\" yes\"\n",
+			label: "kind",
+			want: table{
+				features: []string{"x", "y"}, label: "kind",
+				rows:    [][]float64{{1, 2}, {3, 4}, {5, 6}, {7, 8}},
+				labels:  []int{0, 0, 1, 1},
+				classes: model.Classes{Strings: []string{"no", "yes"}},
+			},
+		},
+		{
 			name: "integer labels, in numerical order",
 			text: "x,kind\n1,10\n2,9\n3,-1\n4,10\n5,9\n6,-1\n",
 			want: table{
@@ -135,6 +146,16 @@ func TestReadTableFaults(t *testing.T) {
 			name: "duplicate column",
 			text: "x,kind,x\n1,a,1\n",
 			want: `t.csv:1:8: columns 1 and 3 are both called "x"`,
+		},
+		{
+			name: "duplicate column but for white space",
+			text: "x,kind,x \n1,a,1\n",
+			want: `t.csv:1:8: columns 1 and 3 are both called "x"`,
+		},
+		{
+			name: "label of white space",
+			text: "x,kind\n1,\" \"\n",
+			want: `t.csv:2:3: column "kind": the label is empty`,
 		},
 		{
 			name: "column without a name",

@@ -23,7 +23,9 @@ func Prove(ctx context.Context, m *model.Model, c *rows.Codec) (model.GoldenDocu
 	doc := model.GoldenDocument{Status: model.GoldenAbsent}
 	err := error(nil)
 	if m.Golden == nil || len(m.Golden.Rows) == 0 {
-		_, err = answer(ctx, m, c, []json.RawMessage{Example(&m.Schema)})
+		if _, err = answer(ctx, m, c, []json.RawMessage{example(&m.Schema)}); err != nil {
+			err = fmt.Errorf("an example instance is not answered: %w", err)
+		}
 	} else {
 		doc.Status, doc.Rows = model.GoldenProven, len(m.Golden.Rows)
 		err = replay(ctx, m, c)
@@ -42,13 +44,16 @@ type prediction struct {
 }
 
 func replay(ctx context.Context, m *model.Model, c *rows.Codec) error {
+	if err := check(m.Golden); err != nil {
+		return err
+	}
 	instances := make([]json.RawMessage, len(m.Golden.Rows))
 	for i := range m.Golden.Rows {
 		instances[i] = m.Golden.Rows[i].Instance
 	}
 	predictions, err := answer(ctx, m, c, instances)
 	if err != nil {
-		return err
+		return fmt.Errorf("golden rows: %w", err)
 	}
 	for i := range m.Golden.Rows {
 		if err := compare(m, &m.Golden.Rows[i], &predictions[i]); err != nil {
@@ -58,24 +63,45 @@ func replay(ctx context.Context, m *model.Model, c *rows.Codec) error {
 	return nil
 }
 
+// mostTolerance is the largest tolerance of a probability that still tells a
+// right answer from a wrong one.
+const mostTolerance = 0.1
+
+// check sees to it that there is something to prove.
+func check(g *model.Golden) error {
+	if !(g.Tolerance >= 0) {
+		return fmt.Errorf("the golden rows' tolerance is %v", g.Tolerance)
+	}
+	for i := range g.Rows {
+		row := &g.Rows[i]
+		if row.Label == nil && len(row.Probabilities) == 0 && len(row.Value) == 0 {
+			return fmt.Errorf("golden row %d (%s) expects nothing", i, row.Instance)
+		}
+		if len(row.Probabilities) > 0 && g.Tolerance > mostTolerance {
+			return fmt.Errorf("the golden rows' tolerance is %v, and above %v a probability proves nothing", g.Tolerance, mostTolerance)
+		}
+	}
+	return nil
+}
+
 // answer sends instances through the path of a request.
 func answer(ctx context.Context, m *model.Model, c *rows.Codec, instances []json.RawMessage) ([]prediction, error) {
 	body, err := json.Marshal(instances)
 	if err != nil {
-		return nil, fmt.Errorf("golden rows are not JSON: %w", err)
+		return nil, fmt.Errorf("the instances are not JSON: %w", err)
 	}
 	var decoder rows.Decoder
 	var request rows.Request
 	var answered model.Predictions
 	if err := decoder.Decode(c, bytes.NewBuffer(body), &request, len(instances)); err != nil {
-		return nil, fmt.Errorf("golden rows do not fit the schema: %w", err)
+		return nil, fmt.Errorf("the instances do not fit the schema: %w", err)
 	}
 	if err := m.Predict(ctx, &request.Batch, &answered); err != nil {
 		return nil, err
 	}
 	var predictions []prediction
 	if err := json.Unmarshal(c.Append(nil, &request, &answered), &predictions); err != nil {
-		return nil, fmt.Errorf("the answer to the golden rows cannot be read: %w", err)
+		return nil, fmt.Errorf("the answer cannot be read: %w", err)
 	}
 	return predictions, nil
 }
@@ -149,9 +175,9 @@ func near(want float64, got *float64, tolerance float64) error {
 	return nil
 }
 
-// Example returns an instance that the model takes, as a JSON object: the
+// example returns an instance that the model takes, as a JSON object: the
 // example of each feature, or else a value from its range, or zero.
-func Example(s *model.Schema) json.RawMessage {
+func example(s *model.Schema) json.RawMessage {
 	var b strings.Builder
 	for i := range s.Features {
 		b.WriteString(map[bool]string{true: "{", false: ","}[i == 0])
@@ -170,7 +196,8 @@ func exampleValue(f *model.Feature) any {
 	case f.Example != nil:
 		return f.Example
 	case f.Type == model.String:
-		return ""
+		// Some models read numbers from text; to others it is a text like any.
+		return "0"
 	case f.Type == model.Bool:
 		return false
 	case f.Minimum != nil:

@@ -89,14 +89,16 @@ func TestFailed(t *testing.T) {
 		{"a probability next to the tolerance", func(md *onnx.Metadata) { first(md).Probabilities[2] = 2e-6 }, where + "probability of virginica: 2e-06 is expected within 1e-06, and 0 was answered"},
 		{"a probability too few", func(md *onnx.Metadata) { first(md).Probabilities = []float64{1, 0} }, where + "it has 2 probabilities for 3 classes"},
 		{"no probabilities", func(md *onnx.Metadata) { first(md).Probabilities = []float64{} }, ""},
-		{"the tolerance", func(md *onnx.Metadata) { md.Golden.Tolerance = -1 }, where + "probability of setosa: 1 is expected within -1, and 1 was answered"},
+		{"the tolerance", func(md *onnx.Metadata) { md.Golden.Tolerance = -1 }, "the golden rows' tolerance is -1"},
+		{"a tolerance for anything", func(md *onnx.Metadata) { md.Golden.Tolerance = 0.5 }, "the golden rows' tolerance is 0.5, and above 0.1 a probability proves nothing"},
+		{"nothing", func(md *onnx.Metadata) { *first(md) = model.GoldenRow{Instance: first(md).Instance} }, "golden row 0 ([5.1,3.5,1.4,0.2]) expects nothing"},
 		{"a value", func(md *onnx.Metadata) { first(md).Value = []float64{1} }, where + "values [1] are expected, and <nil> was answered"},
-		{"an instance of three values", func(md *onnx.Metadata) { first(md).Instance = json.RawMessage(`[1,2,3]`) }, "golden rows do not fit the schema: /0: the instance has not one value for each feature"},
+		{"an instance of three values", func(md *onnx.Metadata) { first(md).Instance = json.RawMessage(`[1,2,3]`) }, "golden rows: the instances do not fit the schema: /0: the instance has not one value for each feature"},
 		{"an instance of text", func(md *onnx.Metadata) { md.Golden.Rows[last].Instance = json.RawMessage(`"x"`) }, ""},
-		{"no instance", func(md *onnx.Metadata) { first(md).Instance = nil }, "golden rows do not fit the schema: /0: the value is not of the right type"},
+		{"no instance", func(md *onnx.Metadata) { first(md).Instance = nil }, "golden rows: the instances do not fit the schema: /0: the value is not of the right type"},
 		{"an instance as an object", func(md *onnx.Metadata) {
 			first(md).Instance = json.RawMessage(`{"petal_width":0.2,"petal_length":1.4,"sepal_width":3.5}`)
-		}, "golden rows do not fit the schema: /0/sepal_length: the instance lacks a feature"},
+		}, "golden rows: the instances do not fit the schema: /0/sepal_length: the instance lacks a feature"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := iris(t, c.change)
@@ -108,7 +110,7 @@ func TestFailed(t *testing.T) {
 				require.Equal(t, model.GoldenProven, doc.Status)
 				return
 			case c.want == "":
-				require.ErrorContains(t, err, "golden rows do not fit the schema: /")
+				require.ErrorContains(t, err, "golden rows: the instances do not fit the schema: /")
 			default:
 				require.EqualError(t, err, c.want)
 			}
@@ -152,7 +154,7 @@ func TestAnswers(t *testing.T) {
 		{"a label of a regression", answering(regression, model.GoldenRow{Label: json.RawMessage(`"a"`)}, values(1)), where + "label a is expected, and <nil> was answered"},
 		{"probabilities alone", answering(scores, model.GoldenRow{Probabilities: []float64{0.25, 0.75}}, values(0.25, 0.75)), ""},
 		{"probabilities that are none", answering(scores, model.GoldenRow{Probabilities: []float64{0.25, 0.75}}, values(nan.Float64s[0], 0.75)), where + "probability of a: 0.25 is expected within 0.01, and none was answered"},
-		{"an answer of two rows", answering(regression, model.GoldenRow{}, model.Tensor{Type: model.Float64, Shape: []int{2}, Float64s: []float64{1, 2}}), `output "y" has 2 rows for 1 instances`},
+		{"an answer of two rows", answering(regression, model.GoldenRow{Value: []float64{1}}, model.Tensor{Type: model.Float64, Shape: []int{2}, Float64s: []float64{1, 2}}), `golden rows: output "y" has 2 rows for 1 instances`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			doc, err := Prove(t.Context(), c.m, rows.New(c.m))
@@ -166,16 +168,16 @@ func TestAnswers(t *testing.T) {
 		})
 	}
 
-	broken := answering(regression, model.GoldenRow{}, values(1))
+	broken := answering(regression, model.GoldenRow{Value: []float64{1}}, values(1))
 	broken.Golden.Rows[0].Instance = json.RawMessage(`{`)
 	_, err := Prove(t.Context(), broken, rows.New(broken))
-	require.ErrorContains(t, err, "golden rows are not JSON: ")
+	require.ErrorContains(t, err, "golden rows: the instances are not JSON: ")
 
 	// A model without golden rows must answer all the same.
 	silent := answering(regression, model.GoldenRow{}, model.Tensor{Type: model.Float64, Shape: []int{0}})
 	silent.Golden = nil
 	doc, err := Prove(t.Context(), silent, rows.New(silent))
-	require.EqualError(t, err, `output "y" has 0 rows for 1 instances`)
+	require.EqualError(t, err, `an example instance is not answered: output "y" has 0 rows for 1 instances`)
 	require.Equal(t, model.GoldenDocument{Status: model.GoldenFailed, Reason: err.Error()}, doc)
 
 	ctx, cancel := context.WithCancel(t.Context())
@@ -194,6 +196,6 @@ func TestExample(t *testing.T) {
 		{Name: "flag", Type: model.Bool},
 		{Name: "word", Type: model.String, Example: "x"},
 	}}
-	require.JSONEq(t, `{"a \"quoted\" one":5.1,"ranged":4.3,"bare":0,"text":"","flag":false,"word":"x"}`, string(Example(s)))
-	require.Equal(t, `{"bare":0}`, string(Example(&model.Schema{Features: s.Features[2:3]})))
+	require.JSONEq(t, `{"a \"quoted\" one":5.1,"ranged":4.3,"bare":0,"text":"0","flag":false,"word":"x"}`, string(example(s)))
+	require.Equal(t, `{"bare":0}`, string(example(&model.Schema{Features: s.Features[2:3]})))
 }

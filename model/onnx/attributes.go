@@ -117,6 +117,14 @@ func widen(values []float32) []float64 {
 	return out
 }
 
+// labelType is the type of a class label as a value.
+func labelType(c *model.Classes) model.Type {
+	if len(c.Strings) > 0 {
+		return model.String
+	}
+	return model.Int64
+}
+
 // classes reads the labels of a classifier or a ZipMap: exactly one of the two
 // lists is set, and no label stands twice.
 func (a *attributes) classes() (*model.Classes, error) {

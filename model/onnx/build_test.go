@@ -77,6 +77,13 @@ func float32Tensor(name string, shape []int, v ...float32) Tensor {
 	return Tensor{name, model.Tensor{Type: model.Float32, Shape: shape, Float32s: v}}
 }
 
+// zeros is a constant of many values.
+func zeros(name string, shape ...int) Tensor {
+	t := Tensor{Name: name}
+	t.Resize(model.Float32, shape...)
+	return t
+}
+
 func float64Tensor(name string, shape []int, v ...float64) Tensor {
 	return Tensor{name, model.Tensor{Type: model.Float64, Shape: shape, Float64s: v}}
 }

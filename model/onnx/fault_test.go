@@ -44,8 +44,9 @@ func operationFile(n Node, typ model.Type, constants ...Tensor) *Model {
 // is told with the node's place and name, and its operator.
 func TestGraphFaults(t *testing.T) {
 	const (
-		trees = `node 0 "trees" (ai.onnx.ml.TreeEnsembleClassifier): `
-		zip   = `node 1 "zip" (ai.onnx.ml.ZipMap): `
+		trees     = `node 0 "trees" (ai.onnx.ml.TreeEnsembleClassifier): `
+		zip       = `node 1 "zip" (ai.onnx.ml.ZipMap): `
+		supported = "; supported are Add, Cast, Div, Identity, ai.onnx.ml.TreeEnsembleClassifier, ai.onnx.ml.TreeEnsembleRegressor, ai.onnx.ml.ZipMap"
 	)
 	load(t, classifierFile())
 	for _, c := range []struct {
@@ -60,9 +61,23 @@ func TestGraphFaults(t *testing.T) {
 			m.Graph.Initializers = []Tensor{float32Tensor("X", []int{1, 2}, 1, 2)}
 		}, "the graph has no inputs"},
 
-		{"an unknown operator", func(_ *Model, n, _ *Node) { n.OpType, n.Domain = "Relu", "" }, `node 0 "trees" (Relu): unknown operator`},
-		{"an operator of another domain", func(_ *Model, n, _ *Node) { n.Domain = "com.example" }, `node 0 "trees" (com.example.TreeEnsembleClassifier): unknown operator`},
-		{"no operator", func(_ *Model, _, n *Node) { *n = Node{} }, `node 1 "" (): unknown operator`},
+		{"several unknown operators", func(m *Model, n, zip *Node) {
+			n.OpType, zip.OpType = "Scaler", "Concat"
+			zip.Domain = "ai.onnx"
+			m.Graph.Nodes = append(m.Graph.Nodes, *zip, *n)
+		}, "operators that are not supported: Concat, ai.onnx.ml.Scaler" + supported},
+		{"a long name and an odd one", func(_ *Model, n, zip *Node) {
+			n.Domain, n.OpType = "", strings.Repeat("x", 1000)
+			zip.Domain, zip.OpType = "", "a\nb"
+		}, `operators that are not supported: "a\nb", "` + strings.Repeat("x", 64) + `"` + supported},
+		{"many unknown operators", func(m *Model, n, _ *Node) {
+			for i := range 20 {
+				m.Graph.Nodes = append(m.Graph.Nodes, Node{OpType: "Op" + string(rune('A'+i))})
+			}
+		}, "operators that are not supported: OpA, OpB, OpC, OpD, OpE, OpF, OpG, OpH, OpI, OpJ, OpK, OpL, OpM, OpN, OpO, OpP and 4 more" + supported},
+		{"an unknown operator", func(_ *Model, n, _ *Node) { n.OpType, n.Domain = "Relu", "" }, "operators that are not supported: Relu" + supported},
+		{"an operator of another domain", func(_ *Model, n, _ *Node) { n.Domain = "com.example" }, "operators that are not supported: com.example.TreeEnsembleClassifier" + supported},
+		{"no operator", func(_ *Model, _, n *Node) { *n = Node{} }, `operators that are not supported: ""` + supported},
 		{"a domain that is not imported", func(m *Model, _, _ *Node) { m.OperatorSets = m.OperatorSets[:1] }, trees + "the file imports no operator set of its domain"},
 		{"no operator sets", func(m *Model, _, _ *Node) { m.OperatorSets = nil }, trees + "the file imports no operator set of its domain"},
 		{"version 0", func(m *Model, _, _ *Node) { m.OperatorSets[1].Version = 0 }, trees + "version 0 of its operator set is not supported"},
@@ -73,7 +88,7 @@ func TestGraphFaults(t *testing.T) {
 		{"an output too many", func(_ *Model, _, n *Node) { n.Outputs = []string{"a", "b"} }, zip + "it has 2 outputs where 1 to 1 are possible"},
 
 		{"an undefined value", func(_ *Model, n, _ *Node) { n.Inputs[0] = "x" }, trees + `input "x" is not defined`},
-		{"an input left out", func(_ *Model, n, _ *Node) { n.Inputs[0] = "" }, trees + `input "" is not defined`},
+		{"an input left out", func(_ *Model, n, _ *Node) { n.Inputs[0] = "" }, trees + "input 0 is left out and is needed"},
 		{"nodes in the wrong order", func(m *Model, _, _ *Node) {
 			m.Graph.Nodes[0], m.Graph.Nodes[1] = m.Graph.Nodes[1], m.Graph.Nodes[0]
 		}, `node 0 "zip" (ai.onnx.ml.ZipMap): input "scores" comes from node 1, which does not stand before it: the graph has a cycle or is not sorted`},
@@ -92,7 +107,12 @@ func TestGraphFaults(t *testing.T) {
 		{"an output without a name", func(m *Model, _, _ *Node) { m.Graph.Outputs[0].Name = "" }, `graph output "" is not defined`},
 		{"an output twice", func(m *Model, _, _ *Node) { m.Graph.Outputs = append(m.Graph.Outputs, m.Graph.Outputs[0]) }, `graph output "label" stands twice`},
 		{"an output of another type", func(m *Model, _, _ *Node) { m.Graph.Outputs[0].Type.Tensor = model.Int64 }, `graph output "label": it is declared as int64 and computed as string`},
-		{"a map of other values", func(m *Model, _, _ *Node) { m.Graph.Outputs[1].Type.MapValue = model.Float64 }, `graph output "probabilities": it is declared as float64 and computed as float32`},
+		{"a map of other values", func(m *Model, _, _ *Node) { m.Graph.Outputs[1].Type.MapValue = model.Float64 }, `graph output "probabilities": it is declared as float64 and computed as float32; export the model with float32 inputs`},
+		{"a map with other keys", func(m *Model, _, _ *Node) { m.Graph.Outputs[1].Type.MapKey = model.Int64 }, `graph output "probabilities": its keys are declared as int64 and computed as string`},
+		{"a map with other keys, of integers", func(_ *Model, n, zip *Node) { *zip = zipOfInts(1, 2, 3) }, `graph output "probabilities": its keys are declared as string and computed as int64`},
+		{"a map without classes", func(m *Model, _, _ *Node) {
+			m.Graph.Outputs[1].Name = "X"
+		}, `graph output "X": it is declared as a map and computed as float32 without classes`},
 
 		{"an input of rank 0", func(m *Model, _, _ *Node) { m.Graph.Inputs[0].Type.Dims = []Dim{} }, `graph input "X": it has 0 dimensions; [rows] and [rows, columns] are supported`},
 		{"an input of unknown rank", func(m *Model, _, _ *Node) { m.Graph.Inputs[0].Type.Dims = nil }, `graph input "X": it has 0 dimensions; [rows] and [rows, columns] are supported`},
@@ -209,6 +229,18 @@ func TestOperatorFaults(t *testing.T) {
 		{"Add of bools", operationFile(operation("Add", []string{"X", "X"}, []string{"Y"}), model.Bool), `node 0 "n" (Add): inputs of type bool cannot be computed with`},
 		{"Div with an attribute of old", operationFile(operation("Div", []string{"X", "C"}, []string{"Y"}, intAttribute("axis", 1)), model.Float32, one), `node 0 "n" (Div): unknown attribute "axis"`},
 		{"Add with one input", operationFile(operation("Add", []string{"X"}, []string{"Y"}), model.Float32), `node 0 "n" (Add): it has 1 inputs where 2 are needed`},
+		{"Add with three inputs", operationFile(operation("Add", []string{"X", "X", "X"}, []string{"Y"}), model.Float32), `node 0 "n" (Add): it has 3 inputs where 2 are needed`},
+		{"Add with an input left out", operationFile(operation("Add", []string{"X", ""}, []string{"Y"}), model.Float32), `node 0 "n" (Add): input 1 is left out and is needed`},
+		{
+			"constants that are large together",
+			operationFile(operation("Add", []string{"A", "C"}, []string{"Y"}), model.Float32, zeros("A", 257, 1), zeros("C", 1, 256)),
+			`node 0 "n" (Add): two constants of the shapes [257 1] and [1 256] make more than 65536 values`,
+		},
+		{
+			"constants that do not go together",
+			operationFile(operation("Add", []string{"A", "C"}, []string{"Y"}), model.Float32, zeros("A", 3), zeros("C", 2)),
+			`node 0 "n" (Add): the shapes [3] and [2] do not go together`,
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Load(c.file.Marshal(), "m")
@@ -231,6 +263,49 @@ func TestOperatorFaults(t *testing.T) {
 	load(t, file)
 }
 
+// TestArity: what an operator with optional inputs, or with any number of them,
+// would be given.
+func TestArity(t *testing.T) {
+	x, y := &value{name: "x", slot: 4}, &value{name: "y", slot: 7}
+	c := compiler{graph: &Graph{}, values: map[string]*value{"x": x, "y": y}}
+	optional, anyNumber := arity{1, 3}, arity{1, -1}
+	for _, tt := range []struct {
+		name   string
+		inputs arity
+		given  []string
+		want   []*value
+		fault  string
+	}{
+		{"only what is needed", optional, []string{"x"}, []*value{x}, ""},
+		{"one left out", optional, []string{"x", "", "y"}, []*value{x, nil, y}, ""},
+		{"all left out by name", optional, []string{"x", "", ""}, []*value{x, nil, nil}, ""},
+		{"the needed one left out", optional, []string{"", "y"}, nil, "input 0 is left out and is needed"},
+		{"too few", optional, nil, nil, "it has 0 inputs where 1 to 3 are possible"},
+		{"too many", optional, []string{"x", "y", "x", "y"}, nil, "it has 4 inputs where 1 to 3 are possible"},
+		{"an optional one that is not there", optional, []string{"x", "z"}, nil, `input "z" is not defined`},
+		{"many", anyNumber, []string{"x", "y", "x", "y"}, []*value{x, y, x, y}, ""},
+		{"none of many", anyNumber, nil, nil, "it has 0 inputs where at least 1 are needed"},
+		{"one of many left out", anyNumber, []string{"x", ""}, nil, "input 1 is left out and is needed"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			n := &node{Node: &Node{Inputs: tt.given}}
+			err := c.connect(n, tt.inputs)
+			if tt.fault != "" {
+				require.EqualError(t, err, tt.fault)
+				return
+			}
+			require.NoError(t, err)
+			require.Equal(t, tt.want, n.inputs)
+		})
+	}
+	// The kernel is given nil for what is left out.
+	s := newStep(&node{inputs: []*value{x, nil, y}, outputs: []*value{x}}, nil)
+	require.Equal(t, []int{4, noSlot, 7}, s.in)
+	f := (&program{slots: 8, steps: []step{s}}).newFrame()
+	require.Equal(t, [][]*model.Tensor{{&f.values[4], nil, &f.values[7]}}, f.in)
+	require.Nil(t, f.in[0][1])
+}
+
 func TestMetadataFaults(t *testing.T) {
 	schema := func(text string) []Property { return []Property{{keySchema, text}} }
 	for _, c := range []struct {
@@ -247,9 +322,9 @@ func TestMetadataFaults(t *testing.T) {
 		{"an empty version", []Property{{keyVersion, ""}}, `metadata tepal.version is "", which is no version from 1`},
 		{"a version beyond counting", []Property{{keyVersion, "9223372036854775808"}}, `metadata tepal.version is "9223372036854775808", which is no version from 1`},
 		{"a key twice", []Property{{keyName, "a"}, {"x", ""}, {"x", ""}, {keyName, "a"}}, "metadata tepal.name stands twice"},
-		{"a name with a slash", []Property{{keyName, "a/b"}}, `"a/b" is no name for a model: it takes 1 to 128 letters, digits, '.', '_' and '-', and starts with a letter or digit`},
-		{"a name that starts with a dot", []Property{{keyName, "..a"}}, `"..a" is no name for a model: it takes 1 to 128 letters, digits, '.', '_' and '-', and starts with a letter or digit`},
-		{"a name with a line end", []Property{{keyName, "a\n"}}, `"a\n" is no name for a model: it takes 1 to 128 letters, digits, '.', '_' and '-', and starts with a letter or digit`},
+		{"a name with a slash", []Property{{keyName, "a/b"}}, `"a/b" is no name for a model: it takes 1 to 128 letters, digits, '.', '_' and '-', and starts with a letter or digit; rename the file or set tepal.name`},
+		{"a name that starts with a dot", []Property{{keyName, "..a"}}, `"..a" is no name for a model: it takes 1 to 128 letters, digits, '.', '_' and '-', and starts with a letter or digit; rename the file or set tepal.name`},
+		{"a name with a line end", []Property{{keyName, "a\n"}}, `"a\n" is no name for a model: it takes 1 to 128 letters, digits, '.', '_' and '-', and starts with a letter or digit; rename the file or set tepal.name`},
 
 		{"broken JSON", schema(`{"features":`), "metadata tepal.schema: unexpected end of JSON input"},
 		{"metrics that are a list", []Property{{keyMetrics, `[]`}}, "metadata tepal.metrics: json: cannot unmarshal array into Go value of type model.Metrics"},

@@ -12,7 +12,7 @@ import (
 	"github.com/tepalhq/tepal/model/rows"
 )
 
-// What Load may allocate in all, garbage included: so many bytes for each byte
+// What Load may allocate in all, and so may one Run, garbage included: so many bytes for each byte
 // of the file, and so many for the widest row that it takes. The worst file
 // there is has nothing but empty nodes or attributes, of two bytes each.
 const (
@@ -48,6 +48,8 @@ func FuzzLoad(f *testing.F) {
 	f.Add(named.Marshal())
 	f.Add(wide().Marshal())
 	f.Add(regressorFile().Marshal())
+	f.Add(productFile().Marshal())
+	f.Add(growingFile(3).Marshal())
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
@@ -81,9 +83,14 @@ func checkZeros(t *testing.T, m *model.Model) {
 	t.Helper()
 	var req rows.Request
 	var p model.Predictions
+	var before, after runtime.MemStats
 	req.Batch.Reset(&m.Schema)
 	req.Batch.Append(&m.Schema)
-	if err := m.Predict(t.Context(), &req.Batch, &p); err != nil {
+	runtime.ReadMemStats(&before)
+	err := m.Predict(t.Context(), &req.Batch, &p)
+	runtime.ReadMemStats(&after)
+	require.LessOrEqual(t, after.TotalAlloc-before.TotalAlloc, uint64(bytesForEach*m.Size+bytesAtLeast), "of %d bytes", m.Size)
+	if err != nil {
 		require.NotEmpty(t, err.Error())
 		return
 	}
@@ -91,7 +98,38 @@ func checkZeros(t *testing.T, m *model.Model) {
 	require.True(t, jsontext.Value(answer).IsValid(), "%s", answer)
 }
 
-// TestMemory loads files made to take as much memory as they can.
+// productFile asks for the product of its two constants, and again for each of
+// its nodes but the first, which no output needs.
+func productFile() *Model {
+	return fileOf(Graph{
+		Nodes: []Node{
+			operation("Add", []string{"A", "B"}, []string{"a"}),
+			operation("Add", []string{"a", "A"}, []string{"b"}),
+			operation("Add", []string{"b", "A"}, []string{"c"}),
+			operation("Add", []string{"X", "X"}, []string{"Y"}),
+		},
+		Initializers: []Tensor{zeros("A", 16384, 1), zeros("B", 1, 16384)},
+		Inputs:       []ValueInfo{rowsOf("X", model.Float32, 1)}, Outputs: []ValueInfo{{Name: "Y"}, {Name: "c"}},
+	})
+}
+
+// growingFile does the same with a row's value in between, so that only running
+// tells, and with further nodes of that size.
+func growingFile(further int) *Model {
+	g := Graph{
+		Nodes:        []Node{operation("Add", []string{"X", "A"}, []string{"a"}), operation("Add", []string{"a", "B"}, []string{"y"})},
+		Initializers: []Tensor{zeros("A", 16384, 1), zeros("B", 1, 16384)},
+		Inputs:       []ValueInfo{rowsOf("X", model.Float32, 1)},
+	}
+	last := "y"
+	for range further {
+		g.Nodes, last = append(g.Nodes, operation("Add", []string{last, "A"}, []string{last + "y"})), last+"y"
+	}
+	g.Outputs = []ValueInfo{{Name: last}}
+	return fileOf(g)
+}
+
+// TestMemory loads, and runs, files made to take as much memory as they can.
 func TestMemory(t *testing.T) {
 	repeat := func(n int, part []byte) [][]byte {
 		parts := make([][]byte, n)
@@ -122,16 +160,21 @@ func TestMemory(t *testing.T) {
 		{"properties", append(file(), append([]byte(nil), joined(repeat(n, nested(14)))...)...), false},
 		{"the widest row", widest.Marshal(), true},
 		{"the most classes", targets.Marshal(), true},
+		{"the product of constants", productFile().Marshal(), false},
+		{"the product of constants and a row", growingFile(9).Marshal(), true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, err := Load(c.data, "m")
+			m, err := Load(c.data, "m")
 			runtime.ReadMemStats(&after)
 			require.Equal(t, c.ok, err == nil, "%v", err)
 			taken := after.TotalAlloc - before.TotalAlloc
 			t.Logf("%d bytes for %d of the file", taken, len(c.data))
 			require.LessOrEqual(t, taken, uint64(bytesForEach*len(c.data)+bytesAtLeast))
+			if c.ok {
+				checkZeros(t, m)
+			}
 		})
 	}
 }

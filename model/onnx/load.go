@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"strconv"
 
 	"github.com/tepalhq/tepal/model"
@@ -43,17 +42,14 @@ func Load(data []byte, name string) (*model.Model, error) {
 		m.Name = md.Name
 	}
 	m.Version = strconv.FormatInt(cmp.Or(md.Version, max(file.ModelVersion, 1)), 10)
-	if !validName.MatchString(m.Name) {
-		return nil, fmt.Errorf("%q is no name for a model: it takes 1 to 128 letters, digits, '.', '_' and '-', and starts with a letter or digit", m.Name)
+	if !model.ValidName(m.Name) {
+		return nil, fmt.Errorf("%q is no name for a model: it takes 1 to 128 letters, digits, '.', '_' and '-', and starts with a letter or digit; rename the file or set tepal.name", m.Name)
 	}
 	for i := range file.Graph.Nodes {
 		m.Operators[operatorName(file.Graph.Nodes[i].Domain, file.Graph.Nodes[i].OpType)]++
 	}
 	return m, nil
 }
-
-// validName keeps names fit for a URL path, a label and a file name.
-var validName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$`)
 
 // Digest returns the digest of an artifact's bytes, "sha256:" and 64
 // hexadecimal digits.

@@ -60,7 +60,7 @@ func TestMetadata(t *testing.T) {
 			Task: model.Classification,
 			Features: []model.Feature{
 				{Name: "length", Unit: "cm", Description: "of it", Minimum: &low, Maximum: &high, Example: 1.5, Histogram: &model.Histogram{Edges: []float64{0.5, 2.5}, Counts: []int64{9}}},
-				{Name: "kind", Example: "x"},
+				{Name: "kind", Example: 2.5},
 			},
 			Classes: &model.Classes{Strings: []string{"a", "b", "c"}},
 			Outputs: []model.Output{{Name: "label", Role: model.RoleLabel}},

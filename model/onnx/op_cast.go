@@ -33,9 +33,11 @@ func buildCast(n *node) (kernel, error) {
 
 type cast struct{ to model.Type }
 
-func (k cast) run(in, out []*model.Tensor) error {
+func (k cast) run(b *budget, in, out []*model.Tensor) error {
 	a, o := in[0], out[0]
-	o.Resize(k.to, a.Shape...)
+	if err := b.resize(o, k.to, a.Shape...); err != nil {
+		return err
+	}
 	switch a.Type {
 	case model.Float32:
 		castFloats(a.Float32s, o)

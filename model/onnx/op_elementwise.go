@@ -43,6 +43,9 @@ func buildArithmetic(n *node, op *arithmetic) (kernel, error) {
 	if a.typ == model.Bool || a.typ == model.String {
 		return nil, fmt.Errorf("inputs of type %v cannot be computed with", a.typ)
 	}
+	if err := checkConstants(a.constant, b.constant); err != nil {
+		return nil, err
+	}
 	// Scaled or shifted by a constant, scores keep their meaning.
 	main, other := a, b
 	if a.constant != nil {
@@ -56,6 +59,26 @@ func buildArithmetic(n *node, op *arithmetic) (kernel, error) {
 	}
 	out.role, out.classes = main.role, main.classes
 	return op, nil
+}
+
+// maxConstantValues bounds what is computed from two constants, which no
+// exporter leaves to do for more than a few values.
+const maxConstantValues = 1 << 16
+
+// checkConstants refuses two constants that are large together, or that do not
+// go together; nil is a value that is no constant.
+func checkConstants(a, b *model.Tensor) error {
+	if a == nil || b == nil {
+		return nil
+	}
+	shape, err := broadcast(nil, a.Shape, b.Shape)
+	if err != nil {
+		return err
+	}
+	if (&budget{maxConstantValues}).take(shape...) != nil {
+		return fmt.Errorf("two constants of the shapes %v and %v make more than %d values", a.Shape, b.Shape, maxConstantValues)
+	}
+	return nil
 }
 
 // across is the number of values in a row of a and b broadcast to rank; 0 when
@@ -78,14 +101,16 @@ func across(a, b *value, rank int) int {
 	return widest
 }
 
-func (op *arithmetic) run(in, out []*model.Tensor) error {
+func (op *arithmetic) run(budget *budget, in, out []*model.Tensor) error {
 	a, b, o := in[0], in[1], out[0]
 	var buffer [8]int
 	shape, err := broadcast(buffer[:0], a.Shape, b.Shape)
 	if err != nil {
 		return err
 	}
-	o.Resize(a.Type, shape...)
+	if err := budget.resize(o, a.Type, shape...); err != nil {
+		return err
+	}
 	switch a.Type {
 	case model.Float32:
 		combine(op.float32, a.Shape, b.Shape, o.Shape, a.Float32s, b.Float32s, o.Float32s)
@@ -116,14 +141,9 @@ func hasZero[T number](values []T) bool {
 	return false
 }
 
-// maxElements bounds what broadcasting may blow up: two constants of a file
-// that is small ask for as many values as the product of their lengths.
-const maxElements = 1 << 28
-
 // broadcast appends to shape the shape that a and b have together by ONNX's
 // multidirectional rule: aligned at their last dimensions, equal or 1.
 func broadcast(shape, a, b []int) ([]int, error) {
-	n := 1
 	for i := range max(len(a), len(b)) {
 		da, db := dimFromEnd(a, i, max(len(a), len(b))), dimFromEnd(b, i, max(len(a), len(b)))
 		switch {
@@ -133,9 +153,6 @@ func broadcast(shape, a, b []int) ([]int, error) {
 			shape = append(shape, db)
 		default:
 			return nil, fmt.Errorf("the shapes %v and %v do not go together", a, b)
-		}
-		if n *= shape[len(shape)-1]; n > maxElements {
-			return nil, fmt.Errorf("the shapes %v and %v make more than %d values", a, b, maxElements)
 		}
 	}
 	return shape, nil

@@ -66,10 +66,7 @@ func buildTreeClassifier(n *node) (kernel, error) {
 		return nil, err
 	}
 	label := n.outputs[0]
-	label.typ, label.rank, label.columns, label.role, label.classes = model.Int64, 1, 1, model.RoleLabel, classes
-	if len(classes.Strings) > 0 {
-		label.typ = model.String
-	}
+	label.typ, label.rank, label.columns, label.role, label.classes = labelType(classes), 1, 1, model.RoleLabel, classes
 	if len(n.outputs) > 1 {
 		scores := n.outputs[1]
 		scores.typ, scores.rank, scores.columns, scores.role, scores.classes = model.Float32, 2, classes.Len(), model.RoleProbabilities, classes
@@ -84,7 +81,7 @@ type treeClassifier struct {
 	spare      pool[[]float32]
 }
 
-func (k *treeClassifier) run(in, out []*model.Tensor) error {
+func (k *treeClassifier) run(b *budget, in, out []*model.Tensor) error {
 	rows, err := treeRows(in[0], k.classifier.Columns())
 	if err != nil {
 		return err
@@ -93,30 +90,36 @@ func (k *treeClassifier) run(in, out []*model.Tensor) error {
 	defer k.pool.put(index)
 	*index = resize(*index, rows)
 	if len(out) > 1 {
-		out[1].Resize(model.Float32, rows, k.classifier.Targets())
+		if err := b.resize(out[1], model.Float32, rows, k.classifier.Targets()); err != nil {
+			return err
+		}
 		k.classifier.Classify(in[0], *index, out[1].Float32s)
 	} else {
+		if err := b.take(rows, k.classifier.Targets()); err != nil {
+			return err
+		}
 		scores := k.spare.get()
 		defer k.spare.put(scores)
 		*scores = resize(*scores, rows*k.classifier.Targets())
 		k.classifier.Classify(in[0], *index, *scores)
 	}
-	k.label(out[0], *index)
-	return nil
+	return k.label(b, out[0], *index)
 }
 
-func (k *treeClassifier) label(out *model.Tensor, index []int) {
+func (k *treeClassifier) label(b *budget, out *model.Tensor, index []int) error {
+	if err := b.resize(out, labelType(k.classes), len(index)); err != nil {
+		return err
+	}
 	if len(k.classes.Strings) > 0 {
-		out.Resize(model.String, len(index))
 		for i, c := range index {
 			out.Strings[i] = k.classes.Strings[c]
 		}
-		return
+		return nil
 	}
-	out.Resize(model.Int64, len(index))
 	for i, c := range index {
 		out.Int64s[i] = k.classes.Ints[c]
 	}
+	return nil
 }
 
 func buildTreeRegressor(n *node) (kernel, error) {
@@ -149,12 +152,14 @@ func buildTreeRegressor(n *node) (kernel, error) {
 
 type treeRegressor struct{ regressor tree.Regressor }
 
-func (k treeRegressor) run(in, out []*model.Tensor) error {
+func (k treeRegressor) run(b *budget, in, out []*model.Tensor) error {
 	rows, err := treeRows(in[0], k.regressor.Columns())
 	if err != nil {
 		return err
 	}
-	out[0].Resize(model.Float32, rows, k.regressor.Targets())
+	if err := b.resize(out[0], model.Float32, rows, k.regressor.Targets()); err != nil {
+		return err
+	}
 	k.regressor.Regress(in[0], out[0].Float32s)
 	return nil
 }

@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"bytes"
+	"fmt"
 	"math"
 	"strconv"
 	"sync"
@@ -70,7 +71,7 @@ func TestBroadcast(t *testing.T) {
 				require.NoError(t, err)
 				var out model.Tensor
 				out.Resize(model.Float32, 9, 9)
-				require.NoError(t, k.run([]*model.Tensor{&c.a, &c.b}, []*model.Tensor{&out}))
+				require.NoError(t, k.run(&budget{100}, []*model.Tensor{&c.a, &c.b}, []*model.Tensor{&out}))
 				require.Equal(t, c.shape, out.Shape, name)
 				require.Equal(t, want, out.Float32s, name)
 			}
@@ -86,12 +87,94 @@ func TestBroadcastFaults(t *testing.T) {
 		{[]int{2, 3}, []int{2}, "the shapes [2 3] and [2] do not go together"},
 		{[]int{2, 3}, []int{3, 3}, "the shapes [2 3] and [3 3] do not go together"},
 		{[]int{0}, []int{2}, "the shapes [0] and [2] do not go together"},
-		{[]int{1 << 20, 1}, []int{1 << 20}, "the shapes [1048576 1] and [1048576] make more than 268435456 values"},
-		{[]int{1 << 31, 1, 1 << 31, 1}, []int{1 << 31, 1, 1 << 31}, "the shapes [2147483648 1 2147483648 1] and [2147483648 1 2147483648] make more than 268435456 values"},
 	} {
 		_, err := broadcast(nil, c.a, c.b)
 		require.EqualError(t, err, c.want)
 	}
+}
+
+// TestBudget: a run pays for every value of every result.
+func TestBudget(t *testing.T) {
+	b := budget{left: 10}
+	require.NoError(t, b.take(2, 3))
+	require.NoError(t, b.take())
+	require.NoError(t, b.take(0, 7))
+	for _, shape := range [][]int{{4}, {2, 2}, {1 << 32, 1 << 32}, {1 << 31, 1 << 31, 4}} {
+		require.EqualError(t, b.take(shape...), fmt.Sprintf("no room for a result of the shape %v: a run computes at most 131072 values for each row", shape))
+	}
+	var out model.Tensor
+	require.NoError(t, b.resize(&out, model.Bool, 3))
+	require.Len(t, out.Bools, 3)
+	require.Error(t, b.resize(&out, model.Bool, 1))
+	require.Error(t, b.take())
+	require.NoError(t, b.take(0))
+	require.Equal(t, budget{}, b)
+}
+
+// TestRunBudget: 131,072 values for each row, by hand: two results of 65,536
+// columns are all that there is room for, whatever computes them.
+func TestRunBudget(t *testing.T) {
+	wide := func(nodes ...Node) *model.Model {
+		return load(t, fileOf(Graph{
+			Nodes: nodes, Initializers: []Tensor{zeros("C", 1, 1<<16)},
+			Inputs: []ValueInfo{rowsOf("X", model.Float32, 1)}, Outputs: []ValueInfo{{Name: "Y"}},
+		}))
+	}
+	twice := wide(operation("Add", []string{"X", "C"}, []string{"a"}), operation("Add", []string{"a", "C"}, []string{"Y"}))
+	run(t, twice, float32Rows(1, 1))
+	require.Equal(t, []int{3, 1 << 16}, run(t, twice, float32Rows(1, 1, 2, 3))[0].Shape)
+
+	const fault = `node 2 "n" (%s): no room for a result of the shape [%d 65536]: a run computes at most 131072 values for each row`
+	first := []Node{operation("Add", []string{"X", "C"}, []string{"a"}), operation("Add", []string{"a", "C"}, []string{"b"})}
+	thrice := wide(append(first, operation("Add", []string{"a", "b"}, []string{"Y"}))...)
+	require.EqualError(t, runFails(t, thrice, float32Rows(1, 1)), fmt.Sprintf(fault, "Add", 1))
+	require.EqualError(t, runFails(t, thrice, float32Rows(1, 1, 2)), fmt.Sprintf(fault, "Add", 2))
+	require.EqualError(t, runFails(t, wide(append(first, operation("Cast", []string{"b"}, []string{"Y"}, intAttribute("to", 11)))...), float32Rows(1, 1)),
+		fmt.Sprintf(fault, "Cast", 1))
+
+	// What no output needs is not computed, and costs nothing.
+	unused := wide(append(first, operation("Add", []string{"a", "b"}, []string{"c"}), operation("Add", []string{"X", "X"}, []string{"Y"}))...)
+	require.Equal(t, []float32{2}, run(t, unused, float32Rows(1, 1))[0].Float32s)
+
+	// Trees, with and without scores that anyone asks for.
+	many := append(treeAttributes("class"), Attribute{Name: "classlabels_int64s", Type: AttributeInts, Ints: upTo(1 << 16)})
+	target := append(treeAttributes("target"), intAttribute("n_targets", 1<<16))
+	for _, outputs := range [][]string{{"label", "scores"}, {"label"}} {
+		file := fileOf(Graph{
+			Nodes: []Node{
+				mlOperation("TreeEnsembleRegressor", []string{"X"}, []string{"Y"}, target...),
+				mlOperation("TreeEnsembleClassifier", []string{"X"}, outputs, many...),
+			},
+			Inputs: []ValueInfo{rowsOf("X", model.Float32, 2)}, Outputs: []ValueInfo{{Name: "Y"}, {Name: "label"}},
+		})
+		require.EqualError(t, runFails(t, load(t, file), float32Rows(2, 1, 2)),
+			`node 1 "n" (ai.onnx.ml.TreeEnsembleClassifier): no room for a result of the shape [1]: a run computes at most 131072 values for each row`)
+	}
+	three := fileOf(Graph{
+		Nodes: []Node{
+			mlOperation("TreeEnsembleRegressor", []string{"X"}, []string{"Y"}, target...),
+			mlOperation("TreeEnsembleRegressor", []string{"X"}, []string{"Z"}, target...),
+			mlOperation("TreeEnsembleRegressor", []string{"X"}, []string{"W"}, target...),
+		},
+		Inputs: []ValueInfo{rowsOf("X", model.Float32, 2)}, Outputs: []ValueInfo{{Name: "Y"}, {Name: "Z"}, {Name: "W"}},
+	})
+	require.EqualError(t, runFails(t, load(t, three), float32Rows(2, 1, 2)), fmt.Sprintf(fault, "ai.onnx.ml.TreeEnsembleRegressor", 1))
+
+	// Copies of one value for several outputs are paid for too.
+	same := fileOf(Graph{
+		Nodes:  []Node{operation("Identity", []string{"X"}, []string{"Y"}), operation("Identity", []string{"X"}, []string{"Z"})},
+		Inputs: []ValueInfo{rowsOf("X", model.Float32, 1<<16)}, Outputs: []ValueInfo{{Name: "X"}, {Name: "Y"}, {Name: "Z"}},
+	})
+	require.EqualError(t, runFails(t, load(t, same), zeros("", 1, 1<<16).Tensor),
+		"graph output 2: no room for a result of the shape [1 65536]: a run computes at most 131072 values for each row")
+}
+
+func upTo(n int) []int64 {
+	list := make([]int64, n)
+	for i := range list {
+		list[i] = int64(i)
+	}
+	return list
 }
 
 // TestArithmeticTypes: each type, division of integers towards zero included.

@@ -2,15 +2,55 @@ package onnx
 
 import (
 	"context"
+	"fmt"
+	"math"
+	"slices"
 	"sync"
 
 	"github.com/tepalhq/tepal/model"
 )
 
 // kernel computes a node's outputs from its inputs. It is immutable and safe
-// for concurrent use; it gives each output its shape and keeps its storage.
+// for concurrent use; it gives each output its shape and keeps its storage. It
+// asks the budget before it makes room for anything. An input that is left out
+// is nil.
 type kernel interface {
-	run(in, out []*model.Tensor) error
+	run(b *budget, in, out []*model.Tensor) error
+}
+
+// maxRowValues bounds the values that a run computes for each row of its
+// batch, over all steps: a small file asks for as many as the product of the
+// lengths of its constants, once for each of its nodes. It is room for two
+// results of the widest row.
+const maxRowValues = 2 * maxColumns
+
+// budget is the number of values that a run may still compute.
+type budget struct{ left int }
+
+// take pays for a result of that shape.
+func (b *budget) take(shape ...int) error {
+	n := 1
+	for _, d := range shape {
+		if d > 0 && n > b.left/d {
+			n = math.MaxInt
+			break
+		}
+		n *= d
+	}
+	if n > b.left {
+		return fmt.Errorf("no room for a result of the shape %v: a run computes at most %d values for each row", slices.Clone(shape), maxRowValues)
+	}
+	b.left -= n
+	return nil
+}
+
+// resize pays for a tensor and makes room for its values.
+func (b *budget) resize(t *model.Tensor, typ model.Type, shape ...int) error {
+	if err := b.take(shape...); err != nil {
+		return err
+	}
+	t.Resize(typ, shape...)
+	return nil
 }
 
 // program is a compiled graph: steps over numbered slots. It implements
@@ -45,6 +85,10 @@ type output struct {
 func newStep(n *node, k kernel) step {
 	s := step{kernel: k, node: n}
 	for _, v := range n.inputs {
+		if v == nil {
+			s.in = append(s.in, noSlot)
+			continue
+		}
 		s.in = append(s.in, v.slot)
 	}
 	for _, v := range n.outputs {
@@ -53,11 +97,35 @@ func newStep(n *node, k kernel) step {
 	return s
 }
 
+// noSlot stands for an input that is left out.
+const noSlot = -1
+
+// dropUnused leaves out the steps that no output needs.
+func (p *program) dropUnused() {
+	needed := make(map[int]bool)
+	for _, o := range p.outputs {
+		needed[o.slot] = true
+	}
+	var kept []step
+	for _, s := range slices.Backward(p.steps) {
+		if !slices.ContainsFunc(s.out, func(slot int) bool { return needed[slot] }) {
+			continue
+		}
+		for _, slot := range s.in {
+			needed[slot] = true
+		}
+		kept = append(kept, s)
+	}
+	slices.Reverse(kept)
+	p.steps = kept
+}
+
 // frame is the working memory of one evaluation, kept for the next.
 type frame struct {
 	values []model.Tensor
 	// in and out hold each step's tensors.
 	in, out [][]*model.Tensor
+	budget  budget
 }
 
 func (p *program) newFrame() *frame {
@@ -65,7 +133,9 @@ func (p *program) newFrame() *frame {
 	at := func(slots []int) []*model.Tensor {
 		tensors := make([]*model.Tensor, len(slots))
 		for i, s := range slots {
-			tensors[i] = &f.values[s]
+			if s != noSlot {
+				tensors[i] = &f.values[s]
+			}
 		}
 		return tensors
 	}
@@ -88,21 +158,25 @@ func (p *program) Run(ctx context.Context, inputs, outputs []model.Tensor) error
 	for i, slot := range p.inputs {
 		f.values[slot] = inputs[i]
 	}
+	f.budget.left = maxRowValues * max(1, inputs[0].Rows())
 	for i := range p.steps {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		s := &p.steps[i]
-		if err := s.kernel.run(f.in[i], f.out[i]); err != nil {
+		if err := s.kernel.run(&f.budget, f.in[i], f.out[i]); err != nil {
 			return s.node.fault(err)
 		}
 	}
 	for i, o := range p.outputs {
-		if o.shared {
-			outputs[i].CopyFrom(&f.values[o.slot])
-		} else {
+		if !o.shared {
 			outputs[i], f.values[o.slot] = f.values[o.slot], outputs[i]
+			continue
 		}
+		if err := f.budget.take(f.values[o.slot].Shape...); err != nil {
+			return fmt.Errorf("graph output %d: %w", i, err)
+		}
+		outputs[i].CopyFrom(&f.values[o.slot])
 	}
 	return nil
 }

@@ -106,7 +106,7 @@ func textOf(t *model.Tensor) []string {
 	if t.Type == model.String {
 		return append([]string(nil), t.Strings...)
 	}
-	if err := (cast{model.String}).run([]*model.Tensor{t}, []*model.Tensor{&out}); err != nil {
+	if err := (cast{model.String}).run(&budget{t.Len()}, []*model.Tensor{t}, []*model.Tensor{&out}); err != nil {
 		return []string{err.Error()}
 	}
 	return out.Strings

@@ -71,7 +71,8 @@ const (
 type Request struct {
 	Form  Form
 	Batch model.Batch
-	// Warnings are the values outside their training range, by row.
+	// Warnings are the values outside their training range, by row: the first
+	// MaxWarnings of them, and then one that says there are more.
 	Warnings []Warning
 }
 
@@ -81,11 +82,27 @@ func (r *Request) reset(c *Codec) {
 	r.Warnings = r.Warnings[:0]
 }
 
+// MaxWarnings bounds the warnings of a request: each is far longer than the
+// value that it warns of, so a small request could ask for a huge answer.
+const MaxWarnings = 1000
+
 // Warning is a value that is answered although training never saw its like.
 type Warning struct {
-	Row     int
+	Row int
+	// Feature is the value's feature, or -1 for all the values beyond
+	// MaxWarnings.
 	Feature int
 	Value   float64
+}
+
+// warn notes a value that is outside its training range.
+func (r *Request) warn(row, feature int, value float64) {
+	switch n := len(r.Warnings); {
+	case n < MaxWarnings:
+		r.Warnings = append(r.Warnings, Warning{Row: row, Feature: feature, Value: value})
+	case n == MaxWarnings:
+		r.Warnings = append(r.Warnings, Warning{Row: row, Feature: -1})
+	}
 }
 
 // number appends v in the shortest form that reads back as the same number of

@@ -34,6 +34,8 @@ func NewCSVReader(r io.Reader, c *Codec) (*CSVReader, error) {
 	}
 	reader := csv.NewReader(text)
 	reader.ReuseRecord = true
+	// White space around a cell is no part of it, in front of quotes either.
+	reader.TrimLeadingSpace = true
 	header, err := reader.Read()
 	if errors.Is(err, io.EOF) {
 		return nil, errors.New("line 1: there is no header")
@@ -109,7 +111,7 @@ func (v *CSVReader) cell(req *Request, row, i int, text string) error {
 		return fmt.Errorf("%q is no %v number", clip(text), f.Type)
 	}
 	if f.Outside(value) {
-		req.Warnings = append(req.Warnings, Warning{Row: row, Feature: i, Value: value})
+		req.warn(row, i, value)
 	}
 	return nil
 }

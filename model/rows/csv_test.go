@@ -42,6 +42,7 @@ func TestCSV(t *testing.T) {
 		{"a byte order mark before quotes", "\xef\xbb\xbf\"a\",\"b\"\n1,2\n-3.5,4e2\n"},
 		{"quoted", "\"a\",\"b\"\n\"1\",\"2\"\n\"-3.5\",\"4e2\"\n"},
 		{"white space", " a , b\n 1, 2 \n-3.5 ,\t4e2\n"},
+		{"white space around what is quoted", "a, \"b\"\n \" 1 \", \"2\"\n-3.5,4e2\n"},
 		{"empty lines", "a,b\n\n1,2\n\n-3.5,4e2\n"},
 		{"another order", "b,a\n2,1\n4e2,-3.5\n"},
 		{"columns more", "id,b,note,a\nx,2,\"a, b\",1\ny,4e2,,-3.5\n"},

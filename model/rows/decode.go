@@ -126,10 +126,11 @@ func (d *Decoder) array() error {
 			return d.unexpected("an instance as an object, or as an array of values in the order of the schema")
 		}
 		if d.req.Batch.Rows == d.limit {
-			return &model.Error{
-				Kind: model.KindTooLarge, Type: "too-many-rows", Detail: fmt.Sprintf("the batch has more than %d instances", d.limit),
-				Expected: fmt.Sprintf("at most %d instances", d.limit),
-			}
+			err := d.invalid("too-many-rows", fmt.Sprintf("the batch has more than %d instances", d.limit), fmt.Sprintf("at most %d instances", d.limit), "more")
+			err.Kind = model.KindTooLarge
+			// What was read last is an instance, and the array is too long.
+			err.Pointer = string(jsontext.Pointer(err.Pointer).Parent())
+			return err
 		}
 		if err := d.instance(); err != nil {
 			return err
@@ -276,7 +277,7 @@ func (d *Decoder) number(t *model.Tensor, at, row, i int) error {
 		return d.invalid("invalid-value", "the number is not one that the feature can hold", article(t.Type.String()+" number"), clip(string(raw)))
 	}
 	if d.codec.ranged && d.codec.schema.Features[i].Outside(v) {
-		d.req.Warnings = append(d.req.Warnings, Warning{Row: row, Feature: i, Value: v})
+		d.req.warn(row, i, v)
 	}
 	return nil
 }

@@ -299,20 +299,36 @@ func TestDecodeMalformed(t *testing.T) {
 }
 
 func TestDecodeLimit(t *testing.T) {
-	tooMany := &model.Error{
-		Kind: model.KindTooLarge, Type: "too-many-rows",
-		Detail: "the batch has more than 2 instances", Expected: "at most 2 instances",
-	}
 	m := withFeatures(model.Float64, "a")
-	for _, body := range []string{`[[1],[2],[3]]`, `{"instances":[[1],{"a":2},[3]]}`, `[[1],[2],{"what":`} {
+	for body, array := range map[string]string{`[[1],[2],[3]]`: "", `{"instances":[[1],{"a":2},[3]]}`: "/instances", `[[1],[2],{"what":`: ""} {
 		_, err := decode(m, body, 2)
-		require.Equal(t, tooMany, err, body)
+		require.Equal(t, &model.Error{
+			Kind: model.KindTooLarge, Type: "too-many-rows", Pointer: array,
+			Detail: "the batch has more than 2 instances", Expected: "at most 2 instances", Got: "more",
+		}, err, body)
 	}
 	for _, body := range []string{`[[1],[2]]`, `{"instances":[{"a":1},[2]]}`} {
 		req, err := decode(m, body, 2)
 		require.NoError(t, err, body)
 		require.Equal(t, 2, req.Batch.Rows)
 	}
+}
+
+// TestWarningsAreBounded: a value of two bytes must not ask for a warning of a
+// hundred as often as it likes.
+func TestWarningsAreBounded(t *testing.T) {
+	m := withFeatures(model.Float64, "a")
+	one := 1.0
+	m.Schema.Features[0].Minimum = &one
+	body := "[" + strings.Repeat("[0],", MaxWarnings+9) + "[0]]"
+	req, err := decode(m, body, MaxWarnings+10)
+	require.NoError(t, err)
+	require.Len(t, req.Warnings, MaxWarnings+1)
+	require.Equal(t, Warning{Row: MaxWarnings - 1, Feature: 0}, req.Warnings[MaxWarnings-1])
+	require.Equal(t, Warning{Row: MaxWarnings, Feature: -1}, req.Warnings[MaxWarnings])
+	text := string(New(m).appendWarnings(nil, req.Warnings[MaxWarnings-1:]))
+	require.Equal(t, `"warnings":[{"feature":"a","value":0,"minimum":1,"detail":"outside the range seen in training"},`+
+		`{"detail":"further values are outside the range seen in training"}]`, text)
 }
 
 // TestDecodeNames: features with names that JSON or the form make special.

@@ -129,6 +129,10 @@ func (c *Codec) appendWarnings(dst []byte, warnings []Warning) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
+		if w.Feature < 0 {
+			dst = append(dst, `{"detail":"further values are outside the range seen in training"}`...)
+			continue
+		}
 		f := &c.schema.Features[w.Feature]
 		dst = quote(append(dst, `{"feature":`...), f.Name)
 		dst = number(append(dst, `,"value":`...), w.Value, 64)

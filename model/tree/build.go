@@ -150,6 +150,8 @@ func (k key) String() string { return fmt.Sprintf("tree %d node %d", k.tree, k.n
 type builder[F float] struct {
 	attributes *Attributes
 	forest     *forest[F]
+	// places are the nodes by their ids.
+	places map[key]int
 	// yes and no are the places of a node's children, -1 for a leaf.
 	yes, no []int
 	// trees are the places of the roots, in the order that their trees appear.
@@ -166,12 +168,12 @@ func (b *builder[F]) key(i int) key {
 // one parent but for a single root, from which all others can be reached.
 func (b *builder[F]) link() error {
 	a := b.attributes
-	places := make(map[key]int, len(a.NodeIDs))
+	b.places = make(map[key]int, len(a.NodeIDs))
 	for i := range a.NodeIDs {
-		if _, twice := places[b.key(i)]; twice {
+		if _, twice := b.places[b.key(i)]; twice {
 			return fmt.Errorf("%v stands twice", b.key(i))
 		}
-		places[b.key(i)] = i
+		b.places[b.key(i)] = i
 	}
 	b.yes, b.no = make([]int, len(a.NodeIDs)), make([]int, len(a.NodeIDs))
 	parented := make([]bool, len(a.NodeIDs))
@@ -187,7 +189,7 @@ func (b *builder[F]) link() error {
 			id    int64
 			place *int
 		}{{a.TrueIDs[i], &b.yes[i]}, {a.FalseIDs[i], &b.no[i]}} {
-			child, ok := places[key{a.TreeIDs[i], side.id}]
+			child, ok := b.places[key{a.TreeIDs[i], side.id}]
 			if !ok {
 				return fmt.Errorf("%v has the child %d, which its tree does not have", b.key(i), side.id)
 			}
@@ -264,15 +266,11 @@ func (b *builder[F]) reach(root int, reached []bool) {
 // collectVotes sorts the weights by leaf, in the order that they are listed.
 func (b *builder[F]) collectVotes() error {
 	a := b.attributes
-	places := make(map[key]int, len(a.NodeIDs))
-	for i := range a.NodeIDs {
-		places[b.key(i)] = i
-	}
 	b.first, b.count = make([]uint32, len(a.NodeIDs)), make([]uint32, len(a.NodeIDs))
 	leaf := make([]int, len(a.Weights))
 	for j := range a.Weights {
 		k := key{a.WeightTreeIDs[j], a.WeightNodeIDs[j]}
-		place, ok := places[k]
+		place, ok := b.places[k]
 		switch {
 		case !ok:
 			return fmt.Errorf("weight %d is for %v, which does not exist", j, k)
