@@ -112,7 +112,7 @@ func TestStopOrder(t *testing.T) {
 // balancer, clients go on for a while after the server said not ready, on
 // connections that they keep. Every request that was sent must be answered.
 func TestStopLosesNothing(t *testing.T) {
-	s := start(t, setup{config: Config{DrainDelay: 300 * time.Millisecond, ShutdownTimeout: 20 * time.Second}}, false)
+	s := start(t, setup{config: Config{DrainDelay: 2 * time.Second, ShutdownTimeout: 20 * time.Second}}, false)
 	var clients sync.WaitGroup
 	var mu sync.Mutex
 	answered, afterStop := 0, 0
@@ -121,7 +121,7 @@ func TestStopLosesNothing(t *testing.T) {
 			transport := &http.Transport{}
 			defer transport.CloseIdleConnections()
 			client := &http.Client{Transport: transport, Timeout: 20 * time.Second}
-			for notReady := 0; notReady < 20; {
+			for notReady := 0; notReady < 10; {
 				req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.url+"/predict", strings.NewReader(setosa))
 				if !assert.NoError(t, err) {
 					return
@@ -150,7 +150,7 @@ func TestStopLosesNothing(t *testing.T) {
 	require.Eventually(t, func() bool { mu.Lock(); defer mu.Unlock(); return answered > 100 }, 10*time.Second, time.Millisecond)
 	require.NoError(t, s.stop())
 	clients.Wait()
-	assert.GreaterOrEqual(t, afterStop, 8*20)
+	assert.GreaterOrEqual(t, afterStop, 8*10)
 }
 
 // TestStopWaitsForRequestsUnderWay stops while a body is still being sent.

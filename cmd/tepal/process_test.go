@@ -116,12 +116,12 @@ func newClient(t *testing.T) *http.Client {
 // TestSIGTERMUnderLoad ends the process while clients ask as fast as they can.
 // They go on through the drain delay, as clients behind a load balancer do.
 func TestSIGTERMUnderLoad(t *testing.T) {
-	p := startProcess(t, nil, "--drain-delay", "500ms")
+	p := startProcess(t, nil, "--drain-delay", "2s")
 	var clients sync.WaitGroup
 	for range 4 {
 		client := newClient(t)
 		clients.Go(func() {
-			for toldToClose := 0; toldToClose < 20; {
+			for toldToClose := 0; toldToClose < 10; {
 				body, closing, err := predict(context.Background(), client, p.url, "")
 				if !assert.NoError(t, err, "a request was lost") {
 					return
