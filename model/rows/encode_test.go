@@ -238,9 +238,9 @@ func TestAppendPrediction(t *testing.T) {
 	require.Equal(t, want, string(c.AppendPrediction(nil, &p, 0, []Warning{{Row: 0, Feature: 0, Value: 1}})))
 }
 
-// TestAllocations: reading an instance and writing its answer allocates nothing
+// TestNoAllocation: reading an instance and writing its answer allocates nothing
 // once warm.
-func TestAllocations(t *testing.T) {
+func TestNoAllocation(t *testing.T) {
 	if underRace() {
 		t.Skip("the race detector makes sync.Pool drop what it is given")
 	}
