@@ -565,11 +565,32 @@ func TestNotReadyIsLoggedWithItsReason(t *testing.T) {
 	assert.Contains(t, metrics, "tepal_model_ready 0")
 }
 
+// TestProtocolErrorsGoToTheLogger makes net/http itself complain, by a handler
+// that answers twice.
 func TestProtocolErrorsGoToTheLogger(t *testing.T) {
 	s := start(t, setup{}, false)
-	s.newHTTPServer(http.NotFoundHandler()).ErrorLog.Printf("http: %s", "something about a connection")
-	line := logLine(t, s, "http: something about a connection")
-	assert.Equal(t, "WARNING", line["severity"])
+	var lc net.ListenConfig
+	listener, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	twice := s.newHTTPServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusOK)
+		w.WriteHeader(http.StatusOK)
+	}))
+	served := make(chan error, 1)
+	go func() { served <- twice.Serve(listener) }()
+	status, _ := get(t, "http://"+listener.Addr().String()+"/")
+	require.Equal(t, http.StatusOK, status)
+	require.NoError(t, twice.Shutdown(t.Context()))
+	require.ErrorIs(t, <-served, http.ErrServerClosed)
+	for line := range strings.Lines(s.logs.String()) {
+		if strings.Contains(line, "superfluous response.WriteHeader") {
+			var fields map[string]any
+			require.NoError(t, json.Unmarshal([]byte(line), &fields))
+			require.Equal(t, "WARNING", fields["severity"])
+			return
+		}
+	}
+	t.Fatal("net/http's complaint is not in the log: " + s.logs.String())
 }
 
 func TestOpsRoutes(t *testing.T) {
