@@ -309,11 +309,11 @@ func TestMakeTargets(t *testing.T) {
 	assert.Positive(t, count)
 }
 
-// flag is one flag as a help text shows it.
-type flag struct{ variable, value string }
+// option is one flag as a help text shows it.
+type option struct{ variable, value string }
 
 // programs are the flags of each command, by its name: "tepal serve", "train".
-type programs map[string]map[string]flag
+type programs map[string]map[string]option
 
 // help builds the programs and reads their help texts.
 func help(t *testing.T) programs {
@@ -342,18 +342,18 @@ func help(t *testing.T) programs {
 }
 
 // flags reads a help text, whose lines are wrapped.
-func flags(text string) map[string]flag {
+func flags(text string) map[string]option {
 	// What a line break brings to the front of a line stands further right.
 	start := regexp.MustCompile(`(?m)^ {2,6}(?:-\w, )?--([a-z-]+)(?:=(\S+))?`)
 	variable := regexp.MustCompile(`\(\$(TEPAL_[A-Z_]+)\)`)
-	list := make(map[string]flag)
+	list := make(map[string]option)
 	found := start.FindAllStringSubmatchIndex(text, -1)
 	for i, at := range found {
 		end := len(text)
 		if i+1 < len(found) {
 			end = found[i+1][0]
 		}
-		var f flag
+		var f option
 		if at[4] >= 0 {
 			f.value = strings.Trim(text[at[4]:at[5]], `"`)
 		}
@@ -388,9 +388,9 @@ func TestFlags(t *testing.T) {
 		if !strings.HasPrefix(name, "tepal ") {
 			continue
 		}
-		told := make(map[string]flag)
+		told := make(map[string]option)
 		for _, row := range rows(page.section(t, name)) {
-			f := flag{variable: strings.Trim(row[1], "`")}
+			f := option{variable: strings.Trim(row[1], "`")}
 			if strings.HasPrefix(row[2], "`") {
 				f.value = strings.Trim(row[2], "`")
 			}

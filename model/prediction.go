@@ -73,6 +73,20 @@ func (p *Predictions) Class(i int) int {
 	return p.schema.Classes.indexInt(t.Int64s[i])
 }
 
+// Confidence returns the highest of row i's probabilities; false when the
+// model answers none.
+func (p *Predictions) Confidence(i int) (float64, bool) {
+	t, class := p.Probabilities(), p.likeliest(i)
+	switch {
+	case class < 0:
+		return 0, false
+	case t.Type == Float64:
+		return t.Float64s[i*t.Width()+class], true
+	default:
+		return float64(t.Float32s[i*t.Width()+class]), true
+	}
+}
+
 // likeliest returns the class of the highest probability of row i, the first
 // of equals.
 func (p *Predictions) likeliest(i int) int {

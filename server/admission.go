@@ -15,6 +15,7 @@ import (
 // body is still on its way holds neither. It is safe for concurrent use.
 type admission struct {
 	slots    chan struct{}
+	busy     *busyClock
 	waiting  atomic.Int64
 	maxQueue int64
 	timeout  time.Duration
@@ -22,11 +23,15 @@ type admission struct {
 }
 
 func newAdmission(slots, queue int, timeout time.Duration, m *telemetry.Metrics) *admission {
-	a := &admission{slots: make(chan struct{}, slots), maxQueue: int64(max(queue, 0)), timeout: timeout, metrics: m}
+	a := &admission{
+		slots: make(chan struct{}, slots), busy: newBusyClock(), maxQueue: int64(max(queue, 0)), timeout: timeout, metrics: m,
+	}
 	m.SetAdmission(func() telemetry.AdmissionStats {
+		total, average := a.busy.read()
 		return telemetry.AdmissionStats{
 			InUse: len(a.slots), Capacity: cap(a.slots),
 			QueueDepth: int(a.waiting.Load()), QueueCapacity: int(a.maxQueue),
+			BusySlotSeconds: total.Seconds(), Utilization: average / float64(cap(a.slots)),
 		}
 	})
 	return a
@@ -48,6 +53,7 @@ func (a *admission) offer() error {
 func (a *admission) acquire(ctx context.Context) (waited time.Duration, err error) {
 	select {
 	case a.slots <- struct{}{}:
+		a.busy.change(1)
 		a.metrics.Waited(0)
 		return 0, nil
 	default:
@@ -62,6 +68,7 @@ func (a *admission) acquire(ctx context.Context) (waited time.Duration, err erro
 	defer timer.Stop()
 	select {
 	case a.slots <- struct{}{}:
+		a.busy.change(1)
 		waited = time.Since(start)
 		a.metrics.Waited(waited)
 		return waited, nil
@@ -79,7 +86,10 @@ func (a *admission) acquire(ctx context.Context) (waited time.Duration, err erro
 }
 
 // release gives a slot back.
-func (a *admission) release() { <-a.slots }
+func (a *admission) release() {
+	a.busy.change(-1)
+	<-a.slots
+}
 
 func (a *admission) shed(reason telemetry.ShedReason, slug, detail string) error {
 	a.metrics.Shed(reason)

@@ -4,8 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
-
-	"go.opentelemetry.io/otel/codes"
+	"time"
 
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/repository"
@@ -87,40 +86,51 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 // answer turns the body into the answer while it holds a slot.
 func (s *Server) answer(ctx context.Context, served *repository.Served, x *exchange) error {
 	record := telemetry.RecordFrom(ctx)
+	queue := record.StartSpan(telemetry.SpanQueue)
 	waited, err := s.admission.acquire(ctx)
+	queue.End()
 	record.QueueWait = waited
 	if err != nil {
 		return err
 	}
 	defer s.admission.release()
-	if err := x.decoder.Decode(served.Codec, &x.body, &x.request, s.config.MaxBatch); err != nil {
+	decode := record.StartSpan(telemetry.SpanDecode)
+	err = x.decoder.Decode(served.Codec, &x.body, &x.request, s.config.MaxBatch)
+	decode.End()
+	if err != nil {
 		return err
 	}
 	record.Rows = x.request.Batch.Rows
-	if err := s.evaluate(ctx, served.Model, &x.request.Batch, &x.answers); err != nil {
+	if err := s.evaluate(ctx, served, &x.request.Batch, &x.answers); err != nil {
 		return err
 	}
+	encode := record.StartSpan(telemetry.SpanEncode)
 	x.out = append(served.Codec.Append(x.out[:0], &x.request, &x.answers), '\n')
+	encode.End()
 	return nil
 }
 
 // evaluate is the one place where a model predicts for a client, whatever the
-// protocol: with its span and its counts.
-func (s *Server) evaluate(ctx context.Context, m *model.Model, b *model.Batch, p *model.Predictions) error {
-	ctx, span := s.telemetry.StartPrediction(ctx, m.Name, m.Version, m.Digest, b.Rows)
+// protocol: with its span, its metrics and what is logged of its payload.
+func (s *Server) evaluate(ctx context.Context, served *repository.Served, b *model.Batch, p *model.Predictions) error {
+	record := telemetry.RecordFrom(ctx)
+	span := record.StartPrediction(served.Name, served.Version, served.Digest, b.Rows, b.Rows)
 	defer span.End()
-	if err := m.Predict(ctx, b, p); err != nil {
-		span.RecordError(err)
-		span.SetStatus(codes.Error, "the prediction failed")
+	start := time.Now()
+	if err := served.Predict(ctx, b, p); err != nil {
+		span.Fail("the prediction failed")
 		return err
 	}
-	s.count(m, p)
+	metrics := s.metrics.Load()
+	metrics.Ran(b.Rows, time.Since(start))
+	countPredictions(metrics, served.Model, p)
+	s.logPayload(ctx, served, b, p)
 	return nil
 }
 
-// count counts the predictions by label.
-func (s *Server) count(m *model.Model, p *model.Predictions) {
-	metrics := s.metrics.Load()
+// countPredictions counts the predictions by label, and notes how sure the
+// model was of each.
+func countPredictions(metrics *telemetry.ModelMetrics, m *model.Model, p *model.Predictions) {
 	if m.Schema.Classes.Len() == 0 {
 		metrics.Predicted(0, p.Rows)
 		return
@@ -128,6 +138,9 @@ func (s *Server) count(m *model.Model, p *model.Predictions) {
 	for i := range p.Rows {
 		if class := p.Class(i); class >= 0 {
 			metrics.Predicted(class, 1)
+		}
+		if confidence, ok := p.Confidence(i); ok {
+			metrics.Confident(confidence)
 		}
 	}
 }

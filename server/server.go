@@ -43,6 +43,9 @@ type Config struct {
 	// MaxBodyBytes and MaxBatch bound a request.
 	MaxBodyBytes int64
 	MaxBatch     int
+	// LogPayloads is the share of the requests whose instances and predictions
+	// are logged; none when zero.
+	LogPayloads telemetry.Share
 }
 
 // The defaults of Config.
@@ -310,6 +313,9 @@ func (s *Server) load(ctx context.Context) {
 	if ctx.Err() != nil {
 		// The server stops; that it never became ready is no fault of the model.
 		return
+	}
+	if served != nil {
+		s.telemetry.Metrics().SetGolden(served.Name, served.Version, string(served.Golden.Status))
 	}
 	if err != nil {
 		s.repository.Refuse(err)

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
@@ -254,7 +256,7 @@ func waitInFlight(t *testing.T, s *running) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		_, metrics := get(t, s.ops+"/metrics")
-		return strings.Contains(metrics, "tepal_http_requests_in_flight 1\n")
+		return strings.Contains(metrics, "http_server_active_requests{http_request_method=\"POST\"} 1\n")
 	}, 10*time.Second, time.Millisecond)
 }
 
@@ -524,17 +526,28 @@ func TestOneTraceJoinsSpansLogAndCaller(t *testing.T) {
 	assert.Equal(t, traceID, line["trace_id"])
 	assert.Equal(t, "iris", line["model"])
 	assert.InDelta(t, 2, line["rows"], 0)
-	require.Eventually(t, func() bool { return len(spans.Ended()) == 2 }, 10*time.Second, time.Millisecond)
-	prediction, request := spans.Ended()[0], spans.Ended()[1]
+	require.Eventually(t, func() bool { return len(spans.Ended()) == 5 }, 10*time.Second, time.Millisecond)
+	var names []string
+	for _, span := range spans.Ended() {
+		names = append(names, span.Name())
+	}
+	require.Equal(t, []string{"queue", "decode", "predict iris", "encode", "POST /predict"}, names)
+	prediction, request := spans.Ended()[2], spans.Ended()[4]
 	assert.Equal(t, "POST /predict", request.Name())
 	assert.Equal(t, parent, request.Parent().SpanID().String())
 	assert.Equal(t, trace.SpanKindServer, request.SpanKind())
 	assert.Equal(t, line["span_id"], request.SpanContext().SpanID().String())
-	assert.Equal(t, "predict iris", prediction.Name())
-	assert.Equal(t, request.SpanContext().SpanID(), prediction.Parent().SpanID())
-	for _, span := range spans.Ended() {
+	assert.Contains(t, prediction.Attributes(), attribute.Int("tepal.rows", 2))
+	assert.Contains(t, prediction.Attributes(), attribute.Int("tepal.batch.size", 2))
+	for _, span := range spans.Ended()[:4] {
 		assert.Equal(t, traceID, span.SpanContext().TraceID().String())
+		assert.Equal(t, request.SpanContext().SpanID(), span.Parent().SpanID())
 	}
+	_, metrics := do(t, http.MethodGet, s.ops+"/metrics", "", http.Header{"Accept": {"application/openmetrics-text;version=1.0.0"}})
+	exemplar := regexp.MustCompile(`http_server_request_duration_seconds_bucket\{.*http_route="/predict".* # (\{.*\})`).FindStringSubmatch(metrics)
+	require.NotNil(t, exemplar)
+	assert.Contains(t, exemplar[1], `trace_id="`+traceID+`"`)
+	assert.Contains(t, exemplar[1], `span_id="`+request.SpanContext().SpanID().String()+`"`)
 }
 
 func TestProbesAreNeitherLoggedNorCountedNorTraced(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -51,6 +52,13 @@ func (s *sink) Write(p []byte) (int, error) {
 	defer s.mu.Unlock()
 	s.writes = append(s.writes, string(p))
 	return len(p), nil
+}
+
+// all returns the writes so far.
+func (s *sink) all() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.writes)
 }
 
 // lines returns the lines written so far, decoded, after checking that each came in a write of its own.

@@ -2,7 +2,7 @@ package telemetry
 
 import (
 	"context"
-	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -16,22 +16,15 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// The fields that every line starts with. Cloud Logging knows all but traceKey and spanKey, which are for people and for
-// other systems.
+// The fields that every line of FormatGCP starts with, and the bounds of a line.
 const (
 	timeKey          = "time"
 	severityKey      = "severity"
 	messageKey       = "message"
-	traceKey         = "trace_id"
-	spanKey          = "span_id"
-	cloudTraceKey    = "logging.googleapis.com/trace"
-	cloudSpanKey     = "logging.googleapis.com/spanId"
-	cloudSampledKey  = "logging.googleapis.com/trace_sampled"
 	reservedSuffix   = "_"                                   // what an attribute with a reserved name gets appended
 	timeLayout       = "2006-01-02T15:04:05.000000000Z07:00" // RFC 3339 with all nine digits: it sorts as text
-	traceNameFormat  = "projects/%s/traces/"
-	usualAttrs       = 24 // attributes that need no memory of their own
-	maxGroupDepth    = 32 // groups in groups; a LogValuer can nest without end
+	usualAttrs       = 24                                    // attributes that need no memory of their own
+	maxGroupDepth    = 32                                    // groups in groups; a LogValuer can nest without end
 	tooDeep          = "!ERROR: groups are nested too deeply"
 	invalidRuneValue = "\uFFFD"
 )
@@ -41,36 +34,42 @@ type LogOptions struct {
 	// Level is the least severe level that is written.
 	Level slog.Level
 
-	// Console selects a form for people instead of JSON, in colour unless NoColor is set.
-	Console bool
+	// Format is the form of the lines; FormatGCP when empty.
+	Format Format
+
+	// NoColor turns off the colours of FormatConsole.
 	NoColor bool
 
-	// Project is the Google Cloud project that the traces of this process are kept in. When it is known, each line that
-	// belongs to a trace names that trace in the way Cloud Logging links to it.
+	// Project is the Google Cloud project that the traces of this process are kept in. When it is known, each line of
+	// FormatGCP that belongs to a trace names that trace in the way Cloud Logging links to it.
 	Project string
 }
 
 // NewLogger returns a logger that writes each record to w as one line, in one call of Write; the calls are serialised.
 //
-// A line is a JSON object: time (RFC 3339 with nanoseconds, UTC), severity (DEBUG, INFO, WARNING or ERROR) and message,
-// then, when the context carries a valid span, trace_id, span_id and the fields by which Cloud Logging finds the trace,
-// then the attributes. Groups are objects; a group without attributes is left out. No key appears twice in one
-// object: of several attributes with one key, the last counts. An attribute at the top level that has the name of one of
-// the fields above is written with an underscore appended to it. Durations are decimal seconds with an s ("0.0025s"),
-// errors are their text, NaN and the infinities are strings, and what cannot be written as JSON is replaced by a string
-// that starts with "!ERROR: ".
+// A line is a JSON object: time (RFC 3339 with nanoseconds, UTC), severity and message under the names of the format,
+// then, when the context carries a valid span, the ids of the trace and the span, then the attributes. Groups are
+// objects; a group without attributes is left out. No key appears twice in one object: of several attributes with one
+// key, the last counts. An attribute at the top level that has the name of one of the format's own fields is written
+// with an underscore appended to it. Durations are decimal seconds with an s ("0.0025s"), errors are their text, NaN
+// and the infinities are strings, and what cannot be written as JSON is replaced by a string that starts with "!ERROR: ".
+//
+// When w has a method Flush() error, as a [LogBuffer] has, it is called after every line but those of requests that
+// went well.
 //
 // The logger can only be silenced from outside by zerolog.SetGlobalLevel(zerolog.Disabled); no other package variable of
 // zerolog has an effect on it.
 func NewLogger(w io.Writer, opts LogOptions) *slog.Logger {
-	if opts.Console {
+	flush := func() error { return nil }
+	if f, ok := w.(interface{ Flush() error }); ok {
+		flush = f.Flush
+	}
+	if opts.Format == FormatConsole {
 		w = newConsoleWriter(w, opts.NoColor)
 	}
-	h := &logHandler{out: newLineWriter(w), level: opts.Level, scopes: make([]scope, 1)}
-	if opts.Project != "" {
-		h.traceName = fmt.Sprintf(traceNameFormat, opts.Project)
-	}
-	return slog.New(h)
+	return slog.New(&logHandler{
+		out: newLineWriter(w, flush), level: opts.Level, layout: layoutOf(opts.Format), project: opts.Project, scopes: make([]scope, 1),
+	})
 }
 
 // ParseLevel reads the name of a level: debug, info, warn (or warning) or error, in any case.
@@ -96,10 +95,11 @@ func StdLogger(l *slog.Logger, level slog.Level) *log.Logger {
 
 // logHandler is a slog.Handler that builds zerolog events. It is immutable.
 type logHandler struct {
-	out       *lineWriter
-	level     slog.Level
-	traceName string  // "projects/P/traces/", empty without a project
-	scopes    []scope // the top level, then the groups opened by WithGroup, from the outside in
+	out     *lineWriter
+	level   slog.Level
+	layout  *layout
+	project string
+	scopes  []scope // the top level, then the groups opened by WithGroup, from the outside in
 }
 
 // scope is an object of the line that attributes can be added to.
@@ -140,31 +140,46 @@ func (h *logHandler) Handle(ctx context.Context, record slog.Record) error {
 		return nil // zerolog is disabled for the whole process
 	}
 	if !record.Time.IsZero() {
-		writeTime(e, timeKey, record.Time)
+		writeTime(e, h.layout.time, record.Time)
 	}
-	e.Str(severityKey, severityName(record.Level))
-	e.Str(messageKey, record.Message)
-	h.writeSpan(e, trace.SpanContextFromContext(ctx))
-
+	e.Str(h.layout.severity, h.layout.severityName(record.Level))
+	e.Str(h.layout.message, record.Message)
+	for i := 0; i < len(h.layout.constant); i += 2 {
+		e.Str(h.layout.constant[i], h.layout.constant[i+1])
+	}
+	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
+		h.layout.ids(e, h.project, span)
+	}
 	var space [usualAttrs]slog.Attr
-	writeObject(e, h.attrs(space[:0], record), 0)
-	return h.out.send(e)
+	about := h.writeTop(e, h.attrs(space[:0], record))
+	return h.out.send(e, about && record.Level < slog.LevelWarn)
 }
 
-// writeSpan links the line to its trace.
-func (h *logHandler) writeSpan(e *zerolog.Event, span trace.SpanContext) {
-	if !span.IsValid() {
-		return
+// writeTop writes the attributes at the top level of a line, and reports whether the line is about a request.
+func (h *logHandler) writeTop(e *zerolog.Event, attrs []slog.Attr) (about bool) {
+	var space [usualAttrs]slog.Attr
+	fields := appendFields(space[:0], attrs, h.layout, 0, 0)
+	for i, field := range fields {
+		if overridden(fields, i) {
+			continue
+		}
+		if info, ok := requestOf(field.Value); ok {
+			about = true
+			h.layout.request(e, info)
+			continue
+		}
+		writeValue(e, field.Key, field.Value, 0)
 	}
-	traceID, spanID := span.TraceID(), span.SpanID()
-	e.Hex(traceKey, traceID[:])
-	e.Hex(spanKey, spanID[:])
-	if h.traceName != "" {
-		var space [128]byte
-		e.Bytes(cloudTraceKey, hex.AppendEncode(append(space[:0], h.traceName...), traceID[:]))
+	return about
+}
+
+// requestOf returns the request that an attribute of the middleware tells of.
+func requestOf(v slog.Value) (*requestInfo, bool) {
+	if v.Kind() != slog.KindLogValuer {
+		return nil, false
 	}
-	e.Hex(cloudSpanKey, spanID[:])
-	e.Bool(cloudSampledKey, span.IsSampled())
+	info, ok := v.Any().(*requestInfo)
+	return info, ok
 }
 
 // attrs returns the attributes of the top level, appended to dst: groups opened by WithGroup have become group values.
@@ -183,50 +198,32 @@ func (h *logHandler) attrs(dst []slog.Attr, record slog.Record) []slog.Attr {
 	return dst
 }
 
-// severityName is Cloud Logging's name for a level; levels in between take the name of the one below.
-func severityName(level slog.Level) string {
-	switch {
-	case level < slog.LevelInfo:
-		return "DEBUG"
-	case level < slog.LevelWarn:
-		return "INFO"
-	case level < slog.LevelError:
-		return "WARNING"
-	}
-	return "ERROR"
-}
-
-// reserved reports whether the handler itself writes a field of this name at the top level.
-func reserved(key string) bool {
-	switch key {
-	case timeKey, severityKey, messageKey, traceKey, spanKey, cloudTraceKey, cloudSpanKey, cloudSampledKey:
-		return true
-	}
-	return false
-}
-
 // lineWriter sends events to w, one at a time, and learns from w whether they arrived. It stands between zerolog and w
 // because zerolog reports a failed write to a package variable or to the standard error, and to nobody else.
 type lineWriter struct {
 	logger zerolog.Logger // writes to this lineWriter
+	flush  func() error
 
 	mu  sync.Mutex
 	w   io.Writer
 	err error // of the last write
 }
 
-func newLineWriter(w io.Writer) *lineWriter {
-	l := &lineWriter{w: w}
+func newLineWriter(w io.Writer, flush func() error) *lineWriter {
+	l := &lineWriter{w: w, flush: flush}
 	l.logger = zerolog.New(l)
 	return l
 }
 
-// send writes the event, which must come from l.logger and is not to be used again.
-func (l *lineWriter) send(e *zerolog.Event) error {
+// send writes the event, which must come from l.logger and is not to be used again, and flushes unless it may wait.
+func (l *lineWriter) send(e *zerolog.Event, mayWait bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.err = nil
 	e.Send()
+	if !mayWait {
+		l.err = errors.Join(l.err, l.flush())
+	}
 	return l.err
 }
 

@@ -347,8 +347,8 @@ type failingWriter struct{}
 func (failingWriter) Write([]byte) (int, error) { return 0, io.ErrClosedPipe }
 
 func TestLogReportsAFailedWrite(t *testing.T) {
-	for _, console := range []bool{false, true} {
-		h := NewLogger(failingWriter{}, LogOptions{Console: console}).Handler()
+	for _, format := range []Format{FormatGCP, FormatConsole} {
+		h := NewLogger(failingWriter{}, LogOptions{Format: format}).Handler()
 		record := slog.NewRecord(time.Now(), slog.LevelInfo, "m", 0)
 		require.ErrorIs(t, h.Handle(t.Context(), record), io.ErrClosedPipe)
 	}
@@ -379,7 +379,7 @@ func TestLogDoesNotDependOnZerologsVariables(t *testing.T) {
 		slog.Float64("f", 0.123456), slog.Duration("d", time.Second), slog.Any("error", errors.New("e")), slog.Any("k", []any{1, nil, true}),
 		slog.String("level", "l"), slog.String("caller", "c"), slog.Time("t", time.Unix(0, 0)), slog.Group("g", slog.Any("x", map[string]int{"y": 1})),
 	}
-	for _, opts := range []LogOptions{{}, {Console: true}, {Console: true, NoColor: true}} {
+	for _, opts := range []LogOptions{{}, {Format: FormatConsole}, {Format: FormatConsole, NoColor: true}} {
 		t.Run(fmt.Sprintf("%+v", opts), func(t *testing.T) {
 			before := logAt(t, t.Context(), nil, opts, slog.LevelInfo, "m", attrs...)
 			changeZerolog(t)
@@ -451,22 +451,22 @@ func TestLogConsole(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			line := logAt(t, t.Context(), nil, LogOptions{Console: true, NoColor: true, Project: "p"}, slog.LevelInfo, tt.message, tt.attrs...)
+			line := logAt(t, t.Context(), nil, LogOptions{Format: FormatConsole, NoColor: true, Project: "p"}, slog.LevelInfo, tt.message, tt.attrs...)
 			assert.Equal(t, clock+tt.want+"\n", line)
 		})
 	}
 
 	t.Run("ids without their copies", func(t *testing.T) {
-		line := logAt(t, spanContext(t, trace.FlagsSampled), nil, LogOptions{Console: true, NoColor: true, Project: "p"}, slog.LevelError, "m")
+		line := logAt(t, spanContext(t, trace.FlagsSampled), nil, LogOptions{Format: FormatConsole, NoColor: true, Project: "p"}, slog.LevelError, "m")
 		assert.Equal(t, clock+" ERROR m span_id="+exampleParentID+" trace_id="+exampleTraceID+"\n", line)
 	})
 	t.Run("colour", func(t *testing.T) {
-		line := logAt(t, t.Context(), nil, LogOptions{Console: true}, slog.LevelWarn, "m", slog.String("error", "e"), slog.Int("n", 1))
+		line := logAt(t, t.Context(), nil, LogOptions{Format: FormatConsole}, slog.LevelWarn, "m", slog.String("error", "e"), slog.Int("n", 1))
 		assert.Equal(t, "\x1b[90m"+clock+"\x1b[0m \x1b[33mWARNING\x1b[0m m \x1b[31merror=\x1b[0me \x1b[36mn=\x1b[0m1\n", line)
 	})
 	t.Run("one write", func(t *testing.T) {
 		var logs sink
-		NewLogger(&logs, LogOptions{Console: true}).Info("m", "a", 1, "stack", "x\ny")
+		NewLogger(&logs, LogOptions{Format: FormatConsole}).Info("m", "a", 1, "stack", "x\ny")
 		assert.Len(t, logs.writes, 1)
 	})
 }
@@ -492,15 +492,16 @@ func FuzzLogLine(f *testing.F) {
 	f.Add("\xed\xa0\x80", "message", "message_", `\ud800`, []byte(`"\ud800"`), 1e21, int64(0), true)
 	f.Add("0", "mesSage", "message_", `\ud800`, []byte(`"\ud800"`), 1e21, int64(0), false)
 	f.Fuzz(func(t *testing.T, message, key, other, text string, raw []byte, number float64, n int64, grouped bool) {
-		for _, console := range []bool{false, true} {
+		for _, format := range []Format{FormatGCP, FormatECS, FormatPlain, FormatConsole} {
 			var logs sink
-			log := NewLogger(&logs, LogOptions{Level: slog.LevelDebug, Console: console, Project: text})
+			log := NewLogger(&logs, LogOptions{Level: slog.LevelDebug, Format: format, Project: text})
 			log = log.With(key, text, other, number)
 			if grouped {
 				log = log.WithGroup(other)
 			}
+			request := &requestInfo{method: key, url: text, remoteIP: other, userAgent: message, protocol: text, status: int(n), requestSize: n}
 			log.LogAttrs(spanContext(t, trace.FlagsSampled), slog.Level(n), message,
-				slog.String(key, text), slog.Any(other, json.RawMessage(raw)), slog.Float64(text, number),
+				slog.String(key, text), slog.Any(other, json.RawMessage(raw)), slog.Float64(text, number), slog.Any(requestKey, request),
 				slog.Group(key, slog.Any(text, raw), slog.Any(other, errors.New(text)), slog.Duration(key, time.Duration(n))),
 				slog.Group("", slog.Any(key, map[string]any{key: n, other: text})), slog.Time(other, time.Unix(n, n)))
 			if slog.Level(n) < slog.LevelDebug {
@@ -509,7 +510,7 @@ func FuzzLogLine(f *testing.F) {
 			}
 			require.Len(t, logs.writes, 1)
 			line := logs.writes[0]
-			if console {
+			if format == FormatConsole {
 				require.Equal(t, 1, strings.Count(line, "\n"), "newlines in %q", line)
 				require.NotContains(t, strings.ReplaceAll(stripColor(line), "\n", ""), "\x1b")
 				continue
@@ -519,7 +520,7 @@ func FuzzLogLine(f *testing.F) {
 			var decoded map[string]any
 			require.NoError(t, json.Unmarshal([]byte(line), &decoded))
 			require.Equal(t, string([]rune(message)), decoded["message"]) // each invalid byte is one U+FFFD
-			require.Equal(t, exampleTraceID, decoded["trace_id"])
+			require.Equal(t, exampleTraceID, decoded[map[Format]string{FormatGCP: "trace_id", FormatECS: "trace.id", FormatPlain: "trace_id"}[format]])
 		}
 	})
 }

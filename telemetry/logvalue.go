@@ -16,10 +16,10 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// writeObject writes the attributes as fields of the object that e is in the middle of. Depth 0 is the top level.
+// writeObject writes the attributes as fields of the object that e is in the middle of, depth groups below the top level.
 func writeObject(e *zerolog.Event, attrs []slog.Attr, depth int) {
 	var space [usualAttrs]slog.Attr
-	fields := appendFields(space[:0], attrs, depth, 0)
+	fields := appendFields(space[:0], attrs, nil, depth, 0)
 	for i, field := range fields {
 		if !overridden(fields, i) {
 			writeValue(e, field.Key, field.Value, depth)
@@ -28,24 +28,28 @@ func writeObject(e *zerolog.Event, attrs []slog.Attr, depth int) {
 }
 
 // appendFields appends the attributes to dst as the fields they become: values resolved, groups without a key in the
-// place of which their attributes stand, empty groups and empty attributes left out, keys as they are written. Inlined
-// counts the groups without a key around the attributes.
-func appendFields(dst, attrs []slog.Attr, depth, inlined int) []slog.Attr {
+// place of which their attributes stand, empty groups and empty attributes left out, keys as they are written. Top is the
+// line's layout at the top level, and nil below it. Inlined counts the groups without a key around the attributes.
+func appendFields(dst, attrs []slog.Attr, top *layout, depth, inlined int) []slog.Attr {
 	for _, a := range attrs {
+		if _, ok := requestOf(a.Value); ok && top != nil {
+			dst = append(dst, a)
+			continue
+		}
 		a.Value = a.Value.Resolve()
 		if empty(a, depth) {
 			continue
 		}
 		if a.Key == "" && a.Value.Kind() == slog.KindGroup && inlined < maxGroupDepth {
-			dst = appendFields(dst, a.Value.Group(), depth, inlined+1)
+			dst = appendFields(dst, a.Value.Group(), top, depth, inlined+1)
 			continue
 		}
 		if !utf8.ValidString(a.Key) {
 			// Two keys that differ in invalid bytes alone are one key when written.
 			a.Key = strings.ToValidUTF8(a.Key, invalidRuneValue)
 		}
-		if depth == 0 && reserved(a.Key) {
-			a.Key += reservedSuffix
+		if top != nil {
+			a.Key = top.fieldName(a.Key)
 		}
 		dst = append(dst, a)
 	}

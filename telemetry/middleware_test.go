@@ -269,11 +269,11 @@ func TestRecordFromOutsideARequest(t *testing.T) {
 func TestInFlight(t *testing.T) {
 	f := newFixture(t, false)
 	h := f.Route("GET", "/x", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.inFlight), 0)
+		assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.active["GET"]), 0)
 	}))
 	ask(t, h, "GET", "/x", "")
 	ask(t, f.Route("GET", "/panic", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(1) })), "GET", "/panic", "")
-	assert.Zero(t, testutil.ToFloat64(f.metrics.inFlight))
+	assert.Zero(t, testutil.ToFloat64(f.metrics.active["GET"]))
 }
 
 func TestTracingOffKeepsTheCallersTrace(t *testing.T) {
@@ -287,9 +287,15 @@ func TestTracingOffKeepsTheCallersTrace(t *testing.T) {
 	assert.Equal(t, exampleParentID, line["span_id"])
 
 	ask(t, h, "GET", "/x", "")
+	ask(t, h, "GET", "/x", "")
 	lines := f.logs.lines(t)
-	require.Len(t, lines, 2)
-	assert.NotContains(t, lines[1], "trace_id")
+	require.Len(t, lines, 3)
+	for _, line := range lines[1:] {
+		assert.Regexp(t, "^[0-9a-f]{32}$", line["trace_id"], "a request without a trace begins one")
+		assert.Regexp(t, "^[0-9a-f]{16}$", line["span_id"])
+		assert.Equal(t, false, line["logging.googleapis.com/trace_sampled"])
+	}
+	assert.NotEqual(t, lines[1]["trace_id"], lines[2]["trace_id"])
 }
 
 func TestPanicBeforeTheAnswer(t *testing.T) {
@@ -601,7 +607,7 @@ func TestLatency(t *testing.T) {
 		ask(t, h, "GET", "/x", "")
 		assert.Equal(t, "0.001234567s", httpRequest(t, logs.lines(t)[0])["latency"])
 		buckets := prometheus.NewRegistry()
-		require.NoError(t, buckets.Register(tel.metrics.requestDuration))
+		require.NoError(t, buckets.Register(tel.metrics.http.duration))
 		assert.NoError(t, testutil.GatherAndCompare(buckets, strings.NewReader(`
 			# HELP http_server_request_duration_seconds Time from the first look at a request to the end of its handler.
 			# TYPE http_server_request_duration_seconds histogram

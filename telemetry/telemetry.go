@@ -39,6 +39,12 @@ type Options struct {
 	// Logger gets one record for each request, and warnings. Nil discards them.
 	Logger *slog.Logger
 
+	// LogBuffer is what Logger writes to, if it is one: the lines that it loses are counted.
+	LogBuffer *LogBuffer
+
+	// AccessLog says which requests get a record.
+	AccessLog AccessLog
+
 	// Stderr is where OTEL_TRACES_EXPORTER=console writes spans. Nil is os.Stderr.
 	Stderr io.Writer
 
@@ -53,14 +59,17 @@ type Options struct {
 
 // Telemetry is one set of traces, logs and metrics. All its methods may be called concurrently.
 type Telemetry struct {
-	log        *slog.Logger
-	onPanic    http.HandlerFunc
-	registry   *prometheus.Registry
-	metrics    *Metrics
-	propagator propagation.TextMapPropagator
-	provider   trace.TracerProvider
-	tracer     trace.Tracer
-	tracing    bool // false: provider is the no-op one
+	log          *slog.Logger
+	accessLog    AccessLog
+	onPanic      http.HandlerFunc
+	registry     *prometheus.Registry
+	metrics      *Metrics
+	propagator   propagation.TextMapPropagator
+	traceHeaders []string // that the propagator reads, in canonical form
+	provider     trace.TracerProvider
+	tracer       trace.Tracer
+	tracing      bool // false: provider is the no-op one
+	sampling     sampling
 
 	processors []sdktrace.SpanProcessor
 	abandon    context.CancelFunc // ends exports that are still under way when Shutdown has no time left
@@ -85,12 +94,19 @@ func New(ctx context.Context, opts Options) (*Telemetry, error) {
 	registry := prometheus.NewRegistry()
 	t := &Telemetry{
 		log:        opts.Logger,
+		accessLog:  opts.AccessLog,
 		onPanic:    opts.OnPanic,
 		registry:   registry,
 		metrics:    newMetrics(registry, opts.Version, opts.Commit),
 		propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
 		provider:   noop.NewTracerProvider(),
 		abandon:    func() {},
+	}
+	for _, name := range t.propagator.Fields() {
+		t.traceHeaders = append(t.traceHeaders, http.CanonicalHeaderKey(name))
+	}
+	if opts.LogBuffer != nil {
+		opts.LogBuffer.onLost(func(lines int) { t.metrics.Dropped("logs", "write-failed", lines) })
 	}
 	if err := t.startTracing(ctx, opts); err != nil {
 		return nil, err
@@ -111,6 +127,9 @@ func (t *Telemetry) MetricsHandler() http.Handler {
 		EnableOpenMetrics: true,
 	})
 }
+
+// Registry is where other packages register what they measure.
+func (t *Telemetry) Registry() *prometheus.Registry { return t.registry }
 
 // Propagator reads and writes the W3C headers traceparent, tracestate and baggage.
 func (t *Telemetry) Propagator() propagation.TextMapPropagator { return t.propagator }

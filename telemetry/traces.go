@@ -37,36 +37,12 @@ const (
 	envTracesProtocol = "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"
 )
 
-// Attribute keys of the prediction span.
-const (
-	attrModelName    = attribute.Key("tepal.model.name")
-	attrModelVersion = attribute.Key("tepal.model.version")
-	attrModelDigest  = attribute.Key("tepal.model.digest")
-	attrRows         = attribute.Key("tepal.rows")
-)
-
-// StartPrediction starts the span "predict NAME" around one prediction of rows instances, as a child of the span in ctx.
-// The caller ends it. When the span in ctx is not recording, it is returned as it is and nothing is allocated; ending
-// it does nothing.
-func (t *Telemetry) StartPrediction(ctx context.Context, name, version, digest string, rows int) (context.Context, trace.Span) {
-	if parent := trace.SpanFromContext(ctx); !parent.IsRecording() {
-		return ctx, parent
-	}
-	//nolint:spancheck // The caller ends it.
-	return t.tracer.Start(ctx, "predict "+name, trace.WithAttributes(
-		attrModelName.String(name),
-		attrModelVersion.String(version),
-		attrModelDigest.String(digest),
-		attrRows.Int(rows),
-	))
-}
-
 // startTracing replaces the no-op provider by a real one when there is somewhere to send spans to.
 func (t *Telemetry) startTracing(ctx context.Context, opts Options) error {
 	if strings.EqualFold(env(envDisabled), "true") {
 		return nil
 	}
-	sampler, err := newSampler()
+	sampling, err := newSampling()
 	if err != nil {
 		return err
 	}
@@ -92,13 +68,14 @@ func (t *Telemetry) startTracing(ctx context.Context, opts Options) error {
 	}
 	providerOptions := []sdktrace.TracerProviderOption{
 		sdktrace.WithResource(res),
-		sdktrace.WithSampler(sampler),
+		sdktrace.WithSampler(sampling.sampler()),
 		sdktrace.WithoutPanicRecording(), // the middleware records panics, once
 	}
 	for _, p := range t.processors {
 		providerOptions = append(providerOptions, sdktrace.WithSpanProcessor(p))
 	}
 	t.provider = sdktrace.NewTracerProvider(providerOptions...)
+	t.sampling = sampling
 	t.tracing = true
 	return nil
 }
@@ -126,30 +103,41 @@ func newResource(ctx context.Context, version, commit string) (*resource.Resourc
 	)
 }
 
-// newSampler reads OTEL_TRACES_SAMPLER and its argument. The SDK would do so too, but it falls back to sampling
-// everything when it does not understand them.
-func newSampler() (sdktrace.Sampler, error) {
-	switch name := strings.ToLower(env(envSampler)); name {
-	case "always_on":
-		return sdktrace.AlwaysSample(), nil
-	case "always_off":
-		return sdktrace.NeverSample(), nil
-	case "traceidratio":
-		return newRatioSampler()
-	case "", "parentbased_always_on":
-		return sdktrace.ParentBased(sdktrace.AlwaysSample()), nil
-	case "parentbased_always_off":
-		return sdktrace.ParentBased(sdktrace.NeverSample()), nil
-	case "parentbased_traceidratio":
-		ratio, err := newRatioSampler()
-		if err != nil {
-			return nil, err
-		}
-		return sdktrace.ParentBased(ratio), nil
-	default:
-		return nil, fmt.Errorf("%s: unknown sampler %q: expected always_on, always_off, traceidratio, parentbased_always_on, "+
-			"parentbased_always_off or parentbased_traceidratio", envSampler, name)
+// sampling is what OTEL_TRACES_SAMPLER says.
+type sampling struct {
+	parentBased bool
+	root        sdktrace.Sampler
+}
+
+func (s sampling) sampler() sdktrace.Sampler {
+	if s.parentBased {
+		return sdktrace.ParentBased(s.root)
 	}
+	return s.root
+}
+
+func (s sampling) decide(parent trace.SpanContext, id trace.TraceID) bool {
+	if s.parentBased && parent.IsValid() {
+		return parent.IsSampled()
+	}
+	return s.root.ShouldSample(sdktrace.SamplingParameters{ParentContext: context.Background(), TraceID: id}).Decision == sdktrace.RecordAndSample
+}
+
+func newSampling() (sampling, error) {
+	name, parentBased := strings.CutPrefix(strings.ToLower(env(envSampler)), "parentbased_")
+	switch name {
+	case "":
+		return sampling{true, sdktrace.AlwaysSample()}, nil
+	case "always_on":
+		return sampling{parentBased, sdktrace.AlwaysSample()}, nil
+	case "always_off":
+		return sampling{parentBased, sdktrace.NeverSample()}, nil
+	case "traceidratio":
+		r, err := newRatioSampler()
+		return sampling{parentBased, r}, err
+	}
+	return sampling{}, fmt.Errorf("%s: unknown sampler %q: expected always_on, always_off, traceidratio, parentbased_always_on, "+
+		"parentbased_always_off or parentbased_traceidratio", envSampler, name)
 }
 
 func newRatioSampler() (sdktrace.Sampler, error) {

@@ -123,9 +123,9 @@ func TestSampler(t *testing.T) {
 	} {
 		t.Setenv(envSampler, tt.name)
 		t.Setenv(envSamplerArg, tt.arg)
-		sampler, err := newSampler()
+		sampler, err := newSampling()
 		require.NoError(t, err)
-		assert.Equal(t, tt.want, sampler.Description(), tt.name)
+		assert.Equal(t, tt.want, sampler.sampler().Description(), tt.name)
 	}
 }
 
@@ -209,45 +209,6 @@ func TestNoGlobalIsSet(t *testing.T) {
 	assert.Same(t, provider, otel.GetTracerProvider())
 	assert.Equal(t, propagator, otel.GetTextMapPropagator())
 	assert.Same(t, handler, otel.GetErrorHandler())
-}
-
-func TestStartPrediction(t *testing.T) {
-	f := newFixture(t, true)
-	h := f.Route("POST", "/predict", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		ctx, span := f.StartPrediction(r.Context(), "iris", "1", "sha256:00", 3)
-		assert.Equal(t, span, trace.SpanFromContext(ctx))
-		span.End()
-	}))
-	ask(t, h, "POST", "/predict", "")
-	spans := f.spans.Ended()
-	require.Len(t, spans, 2)
-	prediction, request := spans[0], spans[1]
-	assert.Equal(t, "predict iris", prediction.Name())
-	assert.Equal(t, trace.SpanKindInternal, prediction.SpanKind())
-	assert.Equal(t, request.SpanContext().SpanID(), prediction.Parent().SpanID())
-	assert.Equal(t, map[string]string{
-		"tepal.model.name": "iris", "tepal.model.version": "1", "tepal.model.digest": "sha256:00", "tepal.rows": "3",
-	}, attributesOf(prediction.Attributes()))
-	assert.Equal(t, "github.com/tepalhq/tepal/telemetry", prediction.InstrumentationScope().Name)
-}
-
-func TestStartPredictionCostsNothingWhenNotRecording(t *testing.T) {
-	off := newFixture(t, false)
-	on := newFixture(t, true, func(*Options) { t.Setenv(envSampler, "always_off") })
-	unsampled, span := on.tracer.Start(t.Context(), "parent")
-	defer span.End()
-	for name, ctx := range map[string]context.Context{"no span": t.Context(), "remote span": spanContext(t, trace.FlagsSampled), "unsampled span": unsampled} {
-		for _, f := range []fixture{off, on} {
-			got, span := f.StartPrediction(ctx, "iris", "1", "sha256:00", 3)
-			assert.Equal(t, ctx, got)
-			assert.False(t, span.IsRecording())
-			assert.Zero(t, testing.AllocsPerRun(100, func() {
-				_, span := f.StartPrediction(ctx, "iris", "1", "sha256:00", 3)
-				span.End()
-			}), name)
-		}
-	}
-	assert.Empty(t, on.spans.Ended())
 }
 
 // Two instances in one process share nothing.
@@ -344,7 +305,7 @@ func TestOTLP(t *testing.T) {
 			tel, err := New(t.Context(), Options{Version: "1.2.3"})
 			require.NoError(t, err)
 			h := tel.Route("POST", "/predict", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				_, span := tel.StartPrediction(r.Context(), "iris", "1", "sha256:00", 1)
+				span := RecordFrom(r.Context()).StartPrediction("iris", "1", "sha256:00", 1, 1)
 				span.End()
 			}))
 			ask(t, h, "POST", "/predict", "", "Traceparent", exampleTraceparent)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/csv"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -21,14 +22,14 @@ import (
 type predictCmd struct {
 	Input  string `arg:"" optional:"" help:"CSV or JSON Lines file; standard input when left out or -." placeholder:"FILE"`
 	Model  string `short:"m" help:"ONNX file; the embedded Iris classifier when left out." placeholder:"MODEL.onnx"`
-	From   string `help:"Format of the input: csv, jsonl, or auto, which goes by the file's ending and takes standard input for CSV." enum:"auto,csv,jsonl" default:"auto"`
+	From   string `help:"Format of the input: csv, jsonl, log, or auto, which goes by the file's ending and takes standard input for CSV." enum:"auto,csv,jsonl,log" default:"auto"`
 	To     string `help:"Format of the output: jsonl or csv." enum:"jsonl,csv" default:"jsonl"`
 	Output string `short:"o" help:"File to write, replaced as a whole once every row is answered; standard output when left out." placeholder:"FILE"`
 }
 
 // Help teaches what the flags alone do not.
 func (predictCmd) Help() string {
-	return `A CSV file names its columns in its first line; columns that are no features are passed over. Each line of a JSON Lines file is an instance, as an object by feature name or an array in the order of the schema.
+	return `A CSV file names its columns in its first line; columns that are no features are passed over. Each line of a JSON Lines file is an instance, as an object by feature name or an array in the order of the schema. A log is one that tepal serve --log-payloads has written: the instances in it are predicted again, and its other lines are passed over.
 Rows are answered as they are read, so a file may be of any length. The first faulty row ends the run and is named by its line; a file that --output names is then left as it was.
 
   tepal predict data/iris.csv
@@ -79,6 +80,9 @@ type rowReader interface{ Next(req *rows.Request) error }
 
 func (c *predictCmd) reader(in io.Reader, codec *rows.Codec, notes io.Writer) (rowReader, error) {
 	ending := strings.ToLower(filepath.Ext(c.Input))
+	if c.From == "log" {
+		return &jsonLines{in: bufio.NewReader(in), codec: codec, log: true}, nil
+	}
 	if c.From == "jsonl" || c.From == "auto" && (ending == ".jsonl" || ending == ".ndjson" || ending == ".json") {
 		return &jsonLines{in: bufio.NewReader(in), codec: codec}, nil
 	}
@@ -89,39 +93,71 @@ func (c *predictCmd) reader(in io.Reader, codec *rows.Codec, notes io.Writer) (r
 	return reader, err
 }
 
-// jsonLines reads one instance a line; empty lines are passed over.
+// jsonLines reads one instance a line, or those of a log; empty lines are
+// passed over.
 type jsonLines struct {
 	in      *bufio.Reader
 	codec   *rows.Codec
 	decoder rows.Decoder
 	body    bytes.Buffer
 	line    int
+	log     bool
+	// pending are the instances of the log's line that are still to come.
+	pending []json.RawMessage
 }
 
 func (j *jsonLines) Next(req *rows.Request) error {
-	for {
+	text, err := j.instance()
+	if err != nil {
+		return err
+	}
+	// As an array of one, a line may be an object or a list of values.
+	j.body.Reset()
+	j.body.WriteByte('[')
+	j.body.Write(text)
+	j.body.WriteByte(']')
+	if err := j.decoder.Decode(j.codec, &j.body, req, 1); err != nil {
+		return fmt.Errorf("line %d: %w", j.line, explain(err))
+	}
+	return nil
+}
+
+// instance returns the JSON of the next instance.
+func (j *jsonLines) instance() ([]byte, error) {
+	for len(j.pending) == 0 {
 		text, err := j.in.ReadBytes('\n')
 		if errors.Is(err, io.EOF) && len(text) > 0 {
 			err = nil
 		}
 		if err != nil {
-			return err
+			return nil, err
 		}
 		j.line++
 		text = bytes.TrimSpace(text)
-		if len(text) == 0 {
-			continue
+		switch {
+		case len(text) == 0:
+		case j.log:
+			j.pending = loggedInstances(text)
+		default:
+			return text, nil
 		}
-		// As an array of one, a line may be an object or a list of values.
-		j.body.Reset()
-		j.body.WriteByte('[')
-		j.body.Write(text)
-		j.body.WriteByte(']')
-		if err := j.decoder.Decode(j.codec, &j.body, req, 1); err != nil {
-			return fmt.Errorf("line %d: %w", j.line, explain(err))
-		}
+	}
+	next := j.pending[0]
+	j.pending = j.pending[1:]
+	return next, nil
+}
+
+// loggedInstances returns the instances that a line of a log tells of; none
+// for a line of another kind.
+func loggedInstances(line []byte) []json.RawMessage {
+	var logged struct {
+		Message   string            `json:"message"`
+		Instances []json.RawMessage `json:"instances"`
+	}
+	if json.Unmarshal(line, &logged) != nil || logged.Message != "payload" {
 		return nil
 	}
+	return logged.Instances
 }
 
 // explain turns an error of the decoder into a line for a terminal.

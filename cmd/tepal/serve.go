@@ -26,18 +26,22 @@ import (
 type serveCmd struct {
 	modelArg
 
-	HTTPAddr        string        `help:"Address of the REST routes and health." default:"${http_addr}"`
-	OpsAddr         string        `help:"Address of /metrics, /debug/pprof and health; never make it public." default:"${ops_addr}"`
-	DrainDelay      time.Duration `help:"How long to go on answering after saying not ready, so that load balancers turn away." default:"${drain_delay}"`
-	ShutdownTimeout time.Duration `help:"Bound on the whole stop, the drain delay included; its last 2s are kept for telemetry. Keep it below the pod's grace period." default:"${shutdown_timeout}"`
-	MaxConcurrency  *int          `help:"Requests computed at once (default: 2 for each processor)." placeholder:"N"`
-	MaxQueue        *int          `help:"Requests that may wait for that; beyond it 503 (default: 64 for each of --max-concurrency)." placeholder:"N"`
-	QueueTimeout    time.Duration `help:"How long a request may wait; beyond it 503." default:"${queue_timeout}"`
-	MaxBodyBytes    int64         `help:"Largest request body; beyond it 413." default:"${max_body_bytes}"`
-	MaxBatch        int           `help:"Most instances in a request; beyond it 413." default:"${max_batch}"`
-	ModelDigest     string        `help:"Refuse a model file of any other digest." placeholder:"sha256:HEX"`
-	LogLevel        string        `help:"Least severe level that is logged: debug, info, warn or error." default:"info"`
-	Check           bool          `help:"Check the settings, load and prove the model, and exit."`
+	HTTPAddr        string              `help:"Address of the REST routes and health." default:"${http_addr}"`
+	OpsAddr         string              `help:"Address of /metrics, /debug/pprof and health; never make it public." default:"${ops_addr}"`
+	DrainDelay      time.Duration       `help:"How long to go on answering after saying not ready, so that load balancers turn away." default:"${drain_delay}"`
+	ShutdownTimeout time.Duration       `help:"Bound on the whole stop, the drain delay included; its last 2s are kept for telemetry. Keep it below the pod's grace period." default:"${shutdown_timeout}"`
+	MaxConcurrency  *int                `help:"Requests computed at once (default: 2 for each processor)." placeholder:"N"`
+	MaxQueue        *int                `help:"Requests that may wait for that; beyond it 503 (default: 64 for each of --max-concurrency)." placeholder:"N"`
+	QueueTimeout    time.Duration       `help:"How long a request may wait; beyond it 503." default:"${queue_timeout}"`
+	MaxBodyBytes    int64               `help:"Largest request body; beyond it 413." default:"${max_body_bytes}"`
+	MaxBatch        int                 `help:"Most instances in a request; beyond it 413." default:"${max_batch}"`
+	ModelDigest     string              `help:"Refuse a model file of any other digest." placeholder:"sha256:HEX"`
+	LogLevel        string              `help:"Least severe level that is logged: debug, info, warn or error." default:"info"`
+	LogFormat       string              `help:"Form of the log's lines: gcp, ecs, plain, console, or auto, which is console on a terminal and gcp elsewhere." enum:"auto,gcp,ecs,plain,console" default:"auto"`
+	AccessLog       telemetry.AccessLog `help:"Requests that get a line: all, errors, off, or sampled:SHARE, such as sampled:0.01. Those that fail or are slow get one in any case; with off, those alone that are the server's fault." default:"all"`
+	Slow            time.Duration       `help:"Latency from which a request counts as slow; 0s for none." default:"100ms"`
+	LogPayloads     telemetry.Share     `help:"Requests whose features and answers are logged, for replay: off, or sampled:SHARE." default:"off"`
+	Check           bool                `help:"Check the settings, load and prove the model, and exit."`
 }
 
 // serveDefaults lends serveCmd's tags the server's own defaults.
@@ -94,6 +98,8 @@ func (c *serveCmd) checkZeros() error {
 		return fmt.Errorf("--max-body-bytes: %d is below 1", c.MaxBodyBytes)
 	case c.MaxBatch < 1:
 		return fmt.Errorf("--max-batch: %d is below 1", c.MaxBatch)
+	case c.Slow < 0:
+		return fmt.Errorf("--slow: %v is below 0s", c.Slow)
 	}
 	return nil
 }
@@ -102,7 +108,7 @@ func (c *serveCmd) config() server.Config {
 	config := server.Config{
 		HTTPAddr: c.HTTPAddr, OpsAddr: c.OpsAddr,
 		DrainDelay: c.DrainDelay, ShutdownTimeout: c.ShutdownTimeout,
-		QueueTimeout: c.QueueTimeout, MaxBodyBytes: c.MaxBodyBytes, MaxBatch: c.MaxBatch,
+		QueueTimeout: c.QueueTimeout, MaxBodyBytes: c.MaxBodyBytes, MaxBatch: c.MaxBatch, LogPayloads: c.LogPayloads,
 	}
 	if c.MaxConcurrency != nil {
 		config.MaxConcurrency = *c.MaxConcurrency
@@ -120,10 +126,13 @@ func (c *serveCmd) config() server.Config {
 func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
 	source := c.source()
 	source.Digest = c.ModelDigest
-	logger := c.logger(s.out)
+	out := s.out
 	if c.Check {
-		logger = c.logger(s.err)
+		out = s.err
 	}
+	buffer := telemetry.NewLogBuffer(out)
+	defer func() { _ = buffer.Flush() }() // there is nowhere left to say that it failed
+	logger := c.logger(buffer, isTerminal(out))
 	env.warnUnknown(logger)
 	if c.Check {
 		return check(ctx, s, source)
@@ -140,7 +149,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
 		Config: c.config(), Source: source, Logger: logger,
 		NewTelemetry: func(onPanic http.HandlerFunc) (*telemetry.Telemetry, error) {
 			return telemetry.New(ctx, telemetry.Options{
-				Version: version, Commit: commit, Logger: logger, Stderr: s.err, OnPanic: onPanic,
+				Version: version, Commit: commit, Logger: logger, LogBuffer: buffer, AccessLog: c.accessLog(), Stderr: s.err, OnPanic: onPanic,
 			})
 		},
 	})
@@ -167,14 +176,27 @@ func check(ctx context.Context, s streams, source repository.Source) error {
 	return err
 }
 
-func (c *serveCmd) logger(w io.Writer) *slog.Logger {
+func (c *serveCmd) accessLog() telemetry.AccessLog {
+	log := c.AccessLog
+	log.Slow = c.Slow
+	return log
+}
+
+func (c *serveCmd) logger(w io.Writer, terminal bool) *slog.Logger {
 	level, err := telemetry.ParseLevel(c.LogLevel)
 	if err != nil {
 		level = slog.LevelInfo
 	}
+	format := telemetry.Format(c.LogFormat)
+	switch {
+	case c.LogFormat != "auto":
+	case terminal:
+		format = telemetry.FormatConsole
+	default:
+		format = telemetry.FormatGCP
+	}
 	return telemetry.NewLogger(w, telemetry.LogOptions{
-		Level: level, Console: isTerminal(w), NoColor: os.Getenv("NO_COLOR") != "",
-		Project: os.Getenv("GOOGLE_CLOUD_PROJECT"),
+		Level: level, Format: format, NoColor: os.Getenv("NO_COLOR") != "" || !terminal, Project: os.Getenv("GOOGLE_CLOUD_PROJECT"),
 	})
 }
 

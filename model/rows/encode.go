@@ -33,6 +33,21 @@ func (c *Codec) AppendPrediction(dst []byte, p *model.Predictions, row int, warn
 	return append(dst, '}')
 }
 
+// AppendInstance appends a row of a batch as the JSON object that Decode would
+// read it from.
+func (c *Codec) AppendInstance(dst []byte, b *model.Batch, row int) []byte {
+	dst = append(dst, '{')
+	for i := range c.schema.Features {
+		f := &c.schema.Features[i]
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(quote(dst, f.Name), ':')
+		dst = appendCell(dst, &b.Inputs[f.Input], row*c.schema.Inputs[f.Input].Columns+f.Column)
+	}
+	return append(dst, '}')
+}
+
 func (c *Codec) appendRows(dst []byte, p *model.Predictions, warnings []Warning) []byte {
 	dst = append(dst, '[')
 	for i := range p.Rows {

@@ -1,0 +1,164 @@
+package telemetry
+
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/trace"
+)
+
+func accessLog(t *testing.T, text string, slow time.Duration) AccessLog {
+	t.Helper()
+	var a AccessLog
+	require.NoError(t, a.UnmarshalText([]byte(text)))
+	a.Slow = slow
+	return a
+}
+
+func TestAccessLogChooses(t *testing.T) {
+	low, high := trace.TraceID{15: 1}, trace.TraceID{8: 0xff} // the first and nearly the last of all ids
+	fine, slow := outcome{status: 200, latency: time.Millisecond}, outcome{status: 200, latency: time.Second}
+	refused, failed := outcome{severity: slog.LevelWarn}, outcome{severity: slog.LevelError}
+	for _, tt := range []struct {
+		access                       string
+		low, high, slow, bad, failed bool
+	}{
+		{"all", true, true, true, true, true},
+		{"sampled:0.5", true, false, true, true, true},
+		{"sampled:0", false, false, true, true, true},
+		{"sampled:1", true, true, true, true, true},
+		{"errors", false, false, true, true, true},
+		{"off", false, false, false, false, true},
+	} {
+		a := accessLog(t, tt.access, time.Second)
+		assert.Equal(t, tt.low, a.wants(fine, low), tt.access)
+		assert.Equal(t, tt.high, a.wants(fine, high), tt.access)
+		assert.Equal(t, tt.slow, a.wants(slow, high), tt.access)
+		assert.Equal(t, tt.bad, a.wants(refused, high), tt.access)
+		assert.Equal(t, tt.failed, a.wants(failed, high), tt.access)
+	}
+	assert.True(t, AccessLog{}.wants(fine, high), "the zero value logs all")
+	assert.False(t, accessLog(t, "errors", 0).wants(slow, low), "nothing is slow")
+}
+
+func TestAccessLogRefusesOtherWords(t *testing.T) {
+	for _, text := range []string{"", "some", "sampled", "sampled:", "sampled:2", "sampled:-1", "sampled:NaN", "sampled:1%"} {
+		var a AccessLog
+		require.EqualError(t, a.UnmarshalText([]byte(text)), fmt.Sprintf("%q is none of all, errors, off, and sampled:SHARE with a share from 0 to 1", text))
+		var s Share
+		require.Error(t, s.UnmarshalText([]byte(text)))
+	}
+	var s Share
+	require.NoError(t, s.UnmarshalText([]byte("off")))
+	assert.False(t, s.Includes(trace.TraceID{15: 1}))
+}
+
+// A share holds the very traces that the SDK's sampler of the same ratio does.
+func TestShareIsThatOfTheSampler(t *testing.T) {
+	var s Share
+	require.NoError(t, s.UnmarshalText([]byte("sampled:0.3")))
+	sampler := sdktrace.TraceIDRatioBased(0.3)
+	included := 0
+	for i := range 1000 {
+		var id trace.TraceID
+		binary.BigEndian.PutUint64(id[8:], uint64(i)*(1<<64/1000))
+		want := sampler.ShouldSample(sdktrace.SamplingParameters{ParentContext: t.Context(), TraceID: id}).Decision == sdktrace.RecordAndSample
+		require.Equal(t, want, s.Includes(id), i)
+		if want {
+			included++
+		}
+	}
+	assert.InDelta(t, 300, included, 1)
+}
+
+func TestUnwantedRequestsAreStillCounted(t *testing.T) {
+	f := newFixture(t, false, func(o *Options) { o.AccessLog = accessLog(t, "errors", 0) })
+	ask(t, f.Route("GET", "/x", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})), "GET", "/x", "")
+	assert.Empty(t, f.logs.lines(t))
+	assert.Equal(t, 1, f.durations(t, "/x", "GET", "200", "", "", ""))
+	ask(t, f.Route("GET", "/x", http.NotFoundHandler()), "GET", "/x", "")
+	assert.Equal(t, "GET /x 404", f.onlyLine(t)["message"])
+}
+
+func TestLogBuffer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &sink{}
+		buffer := NewLogBuffer(out)
+		log := NewLogger(buffer, LogOptions{})
+		about := slog.Any(requestKey, &requestInfo{})
+
+		log.Info("GET /x 200", about)
+		log.Info("GET /y 200", about)
+		assert.Empty(t, out.all(), "lines of requests wait")
+		time.Sleep(logBufferDelay) //nolint:forbidigo // The bubble's clock, not the machine's.
+		synctest.Wait()
+		require.Len(t, out.all(), 1, "for 100 ms, and come together")
+		assert.Regexp(t, `GET /x 200.*\n.*GET /y 200.*\n$`, out.all()[0])
+
+		log.Info("GET /z 200", about)
+		log.Warn("GET /z 404", about)
+		require.Len(t, out.all(), 2, "what is a warning does not wait, nor what came before")
+		assert.Regexp(t, `GET /z 200.*\n.*GET /z 404.*\n$`, out.all()[1])
+
+		log.Info("ready")
+		assert.Len(t, out.all(), 3, "nor a line about anything else")
+
+		log.Info("GET /last 200", about)
+		require.NoError(t, buffer.Flush())
+		assert.Len(t, out.all(), 4)
+		require.NoError(t, buffer.Flush())
+		assert.Len(t, out.all(), 4, "there is nothing more")
+	})
+}
+
+func TestLogBufferIsBounded(t *testing.T) {
+	out := &sink{}
+	buffer := NewLogBuffer(out)
+	line := make([]byte, 1000)
+	for range logBufferBytes/1000 + 1 {
+		_, err := buffer.Write(line)
+		require.NoError(t, err)
+	}
+	require.Len(t, out.all(), 1)
+	assert.Len(t, out.all()[0], logBufferBytes/1000*1000, "whole lines")
+	_, err := buffer.Write(make([]byte, 3*logBufferBytes))
+	require.NoError(t, err)
+	require.NoError(t, buffer.Flush())
+	assert.Equal(t, logBufferBytes, cap(buffer.held), "a long line leaves no memory behind")
+}
+
+// flakyWriter fails as often as it is told to.
+type flakyWriter struct{ fail bool }
+
+func (w *flakyWriter) Write(p []byte) (int, error) {
+	if w.fail {
+		return 0, io.ErrShortWrite
+	}
+	return len(p), nil
+}
+
+func TestLostLinesAreCounted(t *testing.T) {
+	out := &flakyWriter{fail: true}
+	buffer := NewLogBuffer(out)
+	f := newFixture(t, false, func(o *Options) { o.LogBuffer = buffer })
+	for range 3 {
+		_, err := buffer.Write([]byte("{}\n"))
+		require.NoError(t, err)
+	}
+	require.ErrorIs(t, buffer.Flush(), io.ErrShortWrite)
+	out.fail = false
+	_, err := buffer.Write([]byte("{}\n"))
+	require.NoError(t, err)
+	require.NoError(t, buffer.Flush(), "a fault that has passed is forgotten")
+	_, body := f.scrape(t, "text/plain")
+	assert.Contains(t, body, `tepal_telemetry_dropped_total{reason="write-failed",signal="logs"} 3`)
+}

@@ -1,0 +1,65 @@
+package telemetry
+
+import (
+	"errors"
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// The names are those of the formats' own documents: Cloud Logging's LogEntry and HttpRequest, and ECS 8.11.
+func TestFormats(t *testing.T) {
+	request := &requestInfo{
+		method: "POST", url: "/predict?a=1", remoteIP: "192.0.2.7", userAgent: "curl/8", protocol: "HTTP/1.1",
+		status: 500, latency: 2500 * time.Microsecond, requestSize: 12, responseSize: 345,
+	}
+	attrs := []slog.Attr{
+		slog.Any(requestKey, request), slog.String("model", "iris"), slog.String("model_version", "1"), slog.Int("rows", 2),
+		slog.Duration("queue_wait", time.Millisecond), slog.String("problem", "internal-error"), slog.Any("error", errors.New("cause")),
+		slog.String("stack", "frames"), slog.String("other", "x"),
+	}
+	tests := map[Format]string{
+		FormatGCP: `{"time":"2026-01-02T02:04:05.000000600Z","severity":"ERROR","message":"m",` +
+			`"trace_id":"` + exampleTraceID + `","span_id":"` + exampleParentID + `",` +
+			`"logging.googleapis.com/trace":"projects/p/traces/` + exampleTraceID + `",` +
+			`"logging.googleapis.com/spanId":"` + exampleParentID + `","logging.googleapis.com/trace_sampled":true,` +
+			`"httpRequest":{"requestMethod":"POST","requestUrl":"/predict?a=1","latency":"0.0025s","remoteIp":"192.0.2.7",` +
+			`"requestSize":"12","responseSize":"345","protocol":"HTTP/1.1","status":500,"userAgent":"curl/8"},` +
+			`"model":"iris","model_version":"1","rows":2,"queue_wait":"0.001s","problem":"internal-error","error":"cause","stack":"frames","other":"x"}`,
+		FormatPlain: `{"time":"2026-01-02T02:04:05.000000600Z","level":"error","message":"m",` +
+			`"trace_id":"` + exampleTraceID + `","span_id":"` + exampleParentID + `",` +
+			`"method":"POST","url":"/predict?a=1","status":500,"duration_seconds":0.0025,"remote_ip":"192.0.2.7","user_agent":"curl/8",` +
+			`"request_bytes":12,"response_bytes":345,"protocol":"HTTP/1.1",` +
+			`"model":"iris","model_version":"1","rows":2,"queue_wait":"0.001s","problem":"internal-error","error":"cause","stack":"frames","other":"x"}`,
+		FormatECS: `{"@timestamp":"2026-01-02T02:04:05.000000600Z","log.level":"error","message":"m","ecs.version":"8.11.0","service.name":"tepal",` +
+			`"trace.id":"` + exampleTraceID + `","span.id":"` + exampleParentID + `",` +
+			`"http.request.method":"POST","url.original":"/predict?a=1","http.response.status_code":500,"event.duration":2500000,` +
+			`"client.ip":"192.0.2.7","user_agent.original":"curl/8","http.request.body.bytes":12,"http.response.body.bytes":345,"http.version":"1.1",` +
+			`"tepal.model.name":"iris","tepal.model.version":"1","tepal.rows":2,"tepal.queue_wait":"0.001s",` +
+			`"error.type":"internal-error","error.message":"cause","error.stack_trace":"frames","other":"x"}`,
+	}
+	for format, want := range tests {
+		t.Run(string(format), func(t *testing.T) {
+			opts := LogOptions{Format: format, Project: "p"}
+			assert.Equal(t, want+"\n", logAt(t, spanContext(t, trace.FlagsSampled), nil, opts, slog.LevelError, "m", attrs...))
+		})
+	}
+}
+
+// An attribute never takes the place of one of the format's own fields.
+func TestFormatsKeepTheirFields(t *testing.T) {
+	for format, key := range map[Format]string{FormatGCP: "severity", FormatPlain: "level", FormatECS: "log.level"} {
+		line := logAt(t, t.Context(), nil, LogOptions{Format: format}, slog.LevelInfo, "m", slog.String(key, "mine"))
+		assert.Contains(t, line, `"`+key+`_":"mine"`)
+	}
+}
+
+// A handler of another package shows the request too.
+func TestRequestForOtherHandlers(t *testing.T) {
+	value := slog.AnyValue(&requestInfo{method: "GET", url: "/x", status: 404}).Resolve()
+	assert.Equal(t, slog.KindGroup, value.Kind())
+	assert.Contains(t, value.Group(), slog.Int("status", 404))
+}

@@ -1,0 +1,153 @@
+package telemetry
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// durationBuckets are the upper bounds, in seconds, of http_server_request_duration_seconds: steps of 1, 2.5, 5 from
+// 50 µs to 10 s. A small model answers in tens of microseconds, so the usual 5 ms as the lowest bound would put every
+// request into one bucket; the upper end is where a caller has given up.
+func durationBuckets() []float64 {
+	return []float64{
+		50e-6, 100e-6, 250e-6, 500e-6,
+		1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3,
+		0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+	}
+}
+
+// sizeBuckets are the upper bounds, in bytes, of the sizes of bodies: powers of four from 64 B to 16 MiB.
+func sizeBuckets() []float64 { return prometheus.ExponentialBuckets(64, 4, 10) }
+
+// httpMetrics are the metrics of OpenTelemetry's conventions for HTTP servers, and the problems answered.
+type httpMetrics struct {
+	duration     *prometheus.HistogramVec
+	requestSize  *prometheus.HistogramVec
+	responseSize *prometheus.HistogramVec
+	problems     *prometheus.CounterVec
+}
+
+func newHTTPMetrics(registry *prometheus.Registry) httpMetrics {
+	outcome := []string{"http_route", "http_request_method", "http_response_status_code"}
+	m := httpMetrics{
+		duration: prometheus.NewHistogramVec(both(prometheus.HistogramOpts{
+			Name:    "http_server_request_duration_seconds",
+			Help:    "Time from the first look at a request to the end of its handler.",
+			Buckets: durationBuckets(),
+		}), []string{"http_route", "http_request_method", "http_response_status_code", "error_type", "model_name", "model_version"}),
+		requestSize: prometheus.NewHistogramVec(both(prometheus.HistogramOpts{
+			Name:    "http_server_request_body_size_bytes",
+			Help:    "Size of the bodies of requests.",
+			Buckets: sizeBuckets(),
+		}), outcome),
+		responseSize: prometheus.NewHistogramVec(both(prometheus.HistogramOpts{
+			Name:    "http_server_response_body_size_bytes",
+			Help:    "Size of the bodies of answers.",
+			Buckets: sizeBuckets(),
+		}), outcome),
+		problems: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tepal_problems_total",
+			Help: "Requests that went wrong, by the problem's type.",
+		}, []string{"http_route", "error_type"}),
+	}
+	registry.MustRegister(m.duration, m.requestSize, m.responseSize, m.problems)
+	return m
+}
+
+// newActiveRequests returns a gauge for each value of knownMethod.
+func newActiveRequests(registry *prometheus.Registry) map[string]prometheus.Gauge {
+	vec := prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "http_server_active_requests",
+		Help: "Requests being answered now.",
+	}, []string{"http_request_method"})
+	registry.MustRegister(vec)
+	active := make(map[string]prometheus.Gauge)
+	for _, method := range []string{
+		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
+		http.MethodConnect, http.MethodOptions, http.MethodTrace, otherValue,
+	} {
+		active[method] = vec.WithLabelValues(method)
+	}
+	return active
+}
+
+// outcomeLabels tell the requests of a route apart. Each comes from a bounded set.
+type outcomeLabels struct {
+	method                  string
+	status                  int // 0: none was sent
+	errorType               string
+	modelName, modelVersion string
+}
+
+// routeSeries are the series of one route, found once for each kind of outcome: looking five labels up in three metrics
+// would be the dearest part of measuring a request. Safe for concurrent use.
+type routeSeries struct {
+	metrics *httpMetrics
+	route   string
+
+	mu    sync.RWMutex
+	known map[outcomeLabels]*series
+}
+
+func (m *Metrics) newRouteSeries(route string) *routeSeries {
+	return &routeSeries{metrics: &m.http, route: route, known: make(map[outcomeLabels]*series)}
+}
+
+// of returns the series of an outcome.
+func (r *routeSeries) of(labels outcomeLabels) *series {
+	r.mu.RLock()
+	s := r.known[labels]
+	r.mu.RUnlock()
+	if s != nil {
+		return s
+	}
+	s = r.resolve(labels)
+	r.mu.Lock()
+	r.known[labels] = s
+	r.mu.Unlock()
+	return s
+}
+
+func (r *routeSeries) resolve(labels outcomeLabels) *series {
+	code := ""
+	if labels.status != 0 {
+		code = strconv.Itoa(labels.status)
+	}
+	errorType := labelValue(labels.errorType)
+	s := &series{
+		duration: r.metrics.duration.WithLabelValues(
+			r.route, labels.method, code, errorType, labelValue(labels.modelName), labelValue(labels.modelVersion)),
+		requestSize:  r.metrics.requestSize.WithLabelValues(r.route, labels.method, code),
+		responseSize: r.metrics.responseSize.WithLabelValues(r.route, labels.method, code),
+	}
+	if errorType != "" {
+		s.problems = r.metrics.problems.WithLabelValues(r.route, errorType)
+	}
+	return s
+}
+
+// series are what one kind of outcome on one route feeds.
+type series struct {
+	duration, requestSize, responseSize prometheus.Observer
+	problems                            prometheus.Counter // nil for success
+}
+
+// observe measures an answered request. One whose trace is sampled leaves its ids as the exemplar of its duration.
+func (s *series) observe(latency time.Duration, requestSize, responseSize int64, span trace.SpanContext) {
+	seconds := latency.Seconds()
+	if withExemplar, ok := s.duration.(prometheus.ExemplarObserver); ok && span.IsSampled() {
+		withExemplar.ObserveWithExemplar(seconds, prometheus.Labels{traceKey: span.TraceID().String(), spanKey: span.SpanID().String()})
+	} else {
+		s.duration.Observe(seconds)
+	}
+	s.requestSize.Observe(float64(requestSize))
+	s.responseSize.Observe(float64(responseSize))
+	if s.problems != nil {
+		s.problems.Inc()
+	}
+}

@@ -1,0 +1,219 @@
+package telemetry
+
+import (
+	"context"
+	"encoding/binary"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
+	"go.opentelemetry.io/otel/trace"
+)
+
+// Attribute keys of the prediction span.
+const (
+	attrModelName    = attribute.Key("tepal.model.name")
+	attrModelVersion = attribute.Key("tepal.model.version")
+	attrModelDigest  = attribute.Key("tepal.model.digest")
+	attrRows         = attribute.Key("tepal.rows")
+	attrBatchSize    = attribute.Key("tepal.batch.size")
+	attrQueueWait    = attribute.Key("tepal.queue.wait")
+)
+
+// The spans below that of a request, each a part of its way. The prediction's is called "predict" and the model's name.
+const (
+	SpanQueue  = "queue"
+	SpanDecode = "decode"
+	SpanEncode = "encode"
+)
+
+// Span is a part of a request's way, as a sampled trace shows it. The zero value is that of a request which is not
+// sampled: it costs nothing and does nothing. It belongs to the goroutine of its request.
+type Span struct{ span trace.Span }
+
+// End ends the part.
+func (s Span) End() {
+	if s.span != nil {
+		s.span.End()
+	}
+}
+
+// Fail says what went wrong in the part, in words that may leave the machine; the span is still to be ended.
+func (s Span) Fail(description string) {
+	if s.span != nil {
+		s.span.SetStatus(codes.Error, description)
+	}
+}
+
+// StartSpan starts a part of the request that the record belongs to, by one of the Span names.
+func (r *Record) StartSpan(name string) Span {
+	if r.sampled == nil {
+		return Span{}
+	}
+	_, span := r.sampled.layer.t.tracer.Start(r.sampled.request.Context(), name)
+	return Span{span}
+}
+
+// StartPrediction starts the part in which a model predicts: the request's rows, evaluated together with those of other
+// requests in a batch of the given size. How long the request waited for its slot is taken from the record.
+func (r *Record) StartPrediction(name, version, digest string, rows, batch int) Span {
+	if r.sampled == nil {
+		return Span{}
+	}
+	_, span := r.sampled.layer.t.tracer.Start(r.sampled.request.Context(), "predict "+name, trace.WithAttributes(
+		attrModelName.String(name),
+		attrModelVersion.String(version),
+		attrModelDigest.String(digest),
+		attrRows.Int(rows),
+		attrBatchSize.Int(batch),
+		attrQueueWait.Float64(r.QueueWait.Seconds()),
+	))
+	return Span{span}
+}
+
+// join finds the trace that the request belongs to, or begins one, and starts the server's span when the trace is
+// sampled. Otherwise nothing is recorded, and the context still carries the ids, for the log and for calls to others.
+func (x *exchange) join(r *http.Request) context.Context {
+	t := x.layer.t
+	ctx := t.extract(r)
+	parent := trace.SpanContextFromContext(ctx)
+	if !t.tracing && parent.IsValid() {
+		x.span = parent // handed on as it came
+		return ctx
+	}
+	begins := !parent.IsValid()
+	if begins {
+		parent = trace.NewSpanContext(trace.SpanContextConfig{TraceID: newTraceID(), TraceFlags: trace.FlagsRandom})
+	}
+	if !t.tracing || !t.sampling.decide(parent, parent.TraceID()) {
+		x.span = parent.WithSpanID(newSpanID()).WithTraceFlags(parent.TraceFlags().WithSampled(false)).WithRemote(false)
+		return trace.ContextWithSpanContext(ctx, x.span)
+	}
+	if begins {
+		// The SDK takes the trace id of a parent that has no span id, and does not take it for a parent.
+		ctx = trace.ContextWithSpanContext(ctx, parent)
+	}
+	ctx, span := t.tracer.Start(ctx, x.layer.endpoint.spanName(r.Method), trace.WithSpanKind(trace.SpanKindServer),
+		trace.WithTimestamp(x.start), trace.WithAttributes(requestAttributes(r, x.layer.endpoint.pattern)...))
+	x.span = span.SpanContext()
+	x.record.sampled = x
+	return ctx
+}
+
+// extract reads what the caller says of its trace. Most callers say nothing, and that costs nothing.
+func (t *Telemetry) extract(r *http.Request) context.Context {
+	for _, name := range t.traceHeaders {
+		if r.Header[name] != nil {
+			return t.propagator.Extract(r.Context(), propagation.HeaderCarrier(r.Header))
+		}
+	}
+	return r.Context()
+}
+
+func newTraceID() (id trace.TraceID) {
+	for !id.IsValid() {
+		binary.NativeEndian.PutUint64(id[:8], rand.Uint64())
+		binary.NativeEndian.PutUint64(id[8:], rand.Uint64())
+	}
+	return id
+}
+
+func newSpanID() (id trace.SpanID) {
+	for !id.IsValid() {
+		binary.NativeEndian.PutUint64(id[:], rand.Uint64())
+	}
+	return id
+}
+
+// requestAttributes describe a request by the semantic conventions for HTTP servers.
+func requestAttributes(r *http.Request, route string) []attribute.KeyValue {
+	attrs := make([]attribute.KeyValue, 0, 16)
+	host, port := splitHostPort(r.Host)
+	attrs = append(attrs, semconv.ServerAddress(host), semconv.URLScheme("http"), semconv.HTTPRequestMethodKey.String(knownMethod(r.Method)))
+	if port > 0 && port != 80 {
+		attrs = append(attrs, semconv.ServerPort(port))
+	}
+	if knownMethod(r.Method) == otherValue {
+		attrs = append(attrs, semconv.HTTPRequestMethodOriginal(clip(r.Method, maxLoggedMethod)))
+	}
+	if route != "" {
+		attrs = append(attrs, semconv.HTTPRoute(route))
+	}
+	if r.URL.Path != "" {
+		attrs = append(attrs, semconv.URLPath(clip(r.URL.Path, maxLoggedText)))
+	}
+	peer, peerPort := splitHostPort(r.RemoteAddr)
+	if peer != "" {
+		attrs = append(attrs, semconv.NetworkPeerAddress(peer))
+	}
+	if peerPort > 0 {
+		attrs = append(attrs, semconv.NetworkPeerPort(peerPort))
+	}
+	client, _, _ := strings.Cut(r.Header.Get("X-Forwarded-For"), ",")
+	if client == "" {
+		client = peer
+	}
+	if client != "" {
+		attrs = append(attrs, semconv.ClientAddress(clip(client, maxLoggedText)))
+	}
+	if agent := r.UserAgent(); agent != "" {
+		attrs = append(attrs, semconv.UserAgentOriginal(clip(agent, maxLoggedText)))
+	}
+	if _, version, ok := strings.Cut(r.Proto, "/"); ok {
+		attrs = append(attrs, semconv.NetworkProtocolVersion(version))
+	}
+	return attrs
+}
+
+// splitHostPort takes an address apart; the port is 0 where there is none.
+func splitHostPort(address string) (host string, port int) {
+	host, text, err := net.SplitHostPort(address)
+	if err != nil {
+		return strings.Trim(address, "[]"), 0
+	}
+	number, err := strconv.ParseUint(text, 10, 16)
+	if err != nil {
+		return host, 0
+	}
+	return host, int(number)
+}
+
+// endSpan notes on the server's span how the request ended.
+func (x *exchange) endSpan(o outcome) {
+	if x.record.sampled == nil {
+		return
+	}
+	span := trace.SpanFromContext(x.request.Context())
+	if o.status != 0 {
+		span.SetAttributes(semconv.HTTPResponseStatusCode(o.status))
+	}
+	if size := x.requestSize(); size > 0 {
+		span.SetAttributes(semconv.HTTPRequestBodySize(int(size)))
+	}
+	if x.response.size > 0 {
+		span.SetAttributes(semconv.HTTPResponseBodySize(int(x.response.size)))
+	}
+	if x.record.ErrorType != "" {
+		span.SetAttributes(semconv.ErrorTypeKey.String(x.record.ErrorType))
+	}
+	switch {
+	case o.panicked():
+		span.AddEvent(semconv.ExceptionEventName, trace.WithAttributes(
+			semconv.ExceptionType(o.panicType),
+			semconv.ExceptionMessage(x.record.Err.Error()),
+			semconv.ExceptionStacktrace(string(o.stack)),
+		))
+		span.SetStatus(codes.Error, x.record.Err.Error())
+	case o.aborted:
+		span.SetStatus(codes.Error, x.record.ErrorType)
+	case o.status >= 500:
+		span.SetStatus(codes.Error, "")
+	}
+	span.End(trace.WithTimestamp(x.start.Add(o.latency)))
+}
