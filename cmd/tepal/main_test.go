@@ -79,6 +79,10 @@ func TestUsage(t *testing.T) {
 		{"serve --http-addr=", "tepal: serve: --http-addr: the address is empty"},
 		{"serve --ops-addr=", "tepal: serve: --ops-addr: the address is empty"},
 		{"serve --log-level loud", `tepal: serve: --log-level: unknown log level "loud": expected debug, info, warn or error`},
+		{"serve --log-format xml", `tepal: --log-format must be one of "auto","gcp","ecs","plain","console" but got "xml"`},
+		{"serve --access-log some", `tepal: --access-log: "some" is none of all, errors, off, and sampled:SHARE with a share from 0 to 1`},
+		{"serve --slow=-1s", "tepal: serve: --slow: -1s is below 0s"},
+		{"serve --log-payloads all", `tepal: --log-payloads: "all" is neither off nor sampled:SHARE with a share from 0 to 1`},
 		{"predict --to xml", `tepal: --to must be one of "jsonl","csv" but got "xml"`},
 		{"serve a.onnx b.onnx", "tepal: unexpected argument b.onnx"},
 	} {
@@ -216,6 +220,16 @@ func TestPredict(t *testing.T) {
 			ran{0, warned, "tepal: columns that are no features are passed over: species\n"},
 		},
 		{"jsonl", jsonObject + "\n[5.1,3.5,1.4,0.2]", []string{"-", "--from", "jsonl"}, ran{0, setosa + setosa, ""}},
+		{
+			"a log", `{"message":"ready"}` + "\nno JSON\n" + `{"message":"payload","instances":[` + jsonObject[:len(jsonObject)-1] + `,[5.1,3.5,1.4,0.2]]}` + "\n" +
+				`{"message":"POST /predict 200","instances":[1]}` + "\n",
+			[]string{"--from", "log"},
+			ran{0, setosa + setosa, ""},
+		},
+		{
+			"a log of another model", "\n" + `{"message":"payload","instances":[{"x":1}]}`, []string{"--from", "log"},
+			ran{1, "", "tepal: standard input: line 2: /x: the model has no such feature: expected one of sepal_length, sepal_width, petal_length, petal_width, got \"x\"\n"},
+		},
 		{"no rows", csvHeader, nil, ran{0, "", ""}},
 		{"no header", "", nil, ran{1, "", "tepal: standard input: line 1: there is no header\n"}},
 		{

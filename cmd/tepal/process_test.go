@@ -31,7 +31,8 @@ import (
 // they come.
 type process struct {
 	*exec.Cmd
-	url string
+	url  string
+	read chan struct{} // closed when there are no more lines
 
 	mu    sync.Mutex
 	lines []map[string]any
@@ -45,9 +46,9 @@ func startProcess(t *testing.T, env []string, args ...string) *process {
 	out, err := p.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.Start())
-	read := make(chan struct{})
+	p.read = make(chan struct{})
 	go func() {
-		defer close(read)
+		defer close(p.read)
 		for scanner := bufio.NewScanner(out); scanner.Scan(); {
 			var line map[string]any
 			assert.NoError(t, json.Unmarshal(scanner.Bytes(), &line), "every line of the log is JSON")
@@ -58,11 +59,18 @@ func startProcess(t *testing.T, env []string, args ...string) *process {
 	}()
 	t.Cleanup(func() {
 		_ = p.Process.Kill()
-		<-read
+		<-p.read
 	})
 	p.url = "http://" + p.line(t, "listening")["http_addr"].(string)
 	p.line(t, "ready")
 	return p
+}
+
+// end waits until the process has ended and all that it wrote is read, which
+// Wait alone would cut short.
+func (p *process) end() error {
+	<-p.read
+	return p.Wait()
 }
 
 // line waits for a log line with the given message.
@@ -136,8 +144,26 @@ func TestSIGTERMUnderLoad(t *testing.T) {
 	p.line(t, "POST /predict 200")
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
 	clients.Wait()
-	require.NoError(t, p.Wait(), "a stop by SIGTERM is a success")
+	require.NoError(t, p.end(), "a stop by SIGTERM is a success")
 	p.line(t, "stopped")
+}
+
+// TestLoggedPayloadsReplay predicts again what a server has logged, in each
+// format, and expects the same answers.
+func TestLoggedPayloadsReplay(t *testing.T) {
+	for _, format := range []string{"gcp", "ecs", "plain"} {
+		p := startProcess(t, []string{"TEPAL_LOG_FORMAT=" + format}, "--log-payloads", "sampled:1", "--drain-delay", "0s")
+		_, _, err := predict(t.Context(), newClient(t), p.url, "")
+		require.NoError(t, err)
+		line := p.line(t, "payload")
+		log, err := json.Marshal(line)
+		require.NoError(t, err)
+		want, err := json.Marshal(line["predictions"].([]any)[0])
+		require.NoError(t, err)
+		got := runTepal(t, string(log), "predict", "--from", "log")
+		require.Equal(t, 0, got.code, got.err)
+		assert.JSONEq(t, string(want), got.out)
+	}
 }
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
@@ -146,7 +172,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	p.line(t, "stop: say not ready")
 	begin := time.Now()
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
-	err := p.Wait()
+	err := p.end()
 	var ended *exec.ExitError
 	require.ErrorAs(t, err, &ended)
 	assert.True(t, ended.Sys().(syscall.WaitStatus).Signaled())
