@@ -137,10 +137,8 @@ func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
 	if c.Check {
 		return check(ctx, s, source)
 	}
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-	// The first signal asks for an orderly stop. Once it is here the default
-	// action is back, so that a second one ends the process at once.
-	context.AfterFunc(ctx, stop)
+	ctx, stop := untilSignal(ctx)
+	defer stop()
 	// These belong to the process, so no package below sets them.
 	log.SetFlags(0)
 	log.SetOutput(telemetry.StdLogger(logger, slog.LevelWarn).Writer())
@@ -157,6 +155,25 @@ func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
 		return err
 	}
 	return srv.Run(ctx)
+}
+
+// untilSignal returns a context that the first SIGTERM or SIGINT ends, with the
+// signal as the cause. By then the default action is back, so that a second
+// one ends the process at once.
+func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+	go func() {
+		select {
+		case s := <-signals:
+			signal.Stop(signals)
+			cancel(fmt.Errorf("%v signal received", s))
+		case <-ctx.Done():
+			signal.Stop(signals)
+		}
+	}()
+	return ctx, func() { cancel(context.Canceled) }
 }
 
 // check does what a start does, short of listening.
