@@ -59,7 +59,7 @@ func startProcess(t *testing.T, env []string, args ...string) *process {
 	}()
 	t.Cleanup(func() {
 		_ = p.Process.Kill()
-		<-p.read
+		_ = p.end() // which may have been waited for before
 	})
 	p.url = "http://" + p.line(t, "listening")["http_addr"].(string)
 	p.line(t, "ready")
@@ -200,7 +200,7 @@ func TestTraceReachesTheCollector(t *testing.T) {
 	assert.Equal(t, traceID, p.line(t, "POST /predict 200")["trace_id"])
 	// The stop flushes what the batch still holds.
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
-	require.NoError(t, p.Wait())
+	require.NoError(t, p.end())
 	close(received)
 
 	byName := make(map[string]*spans.Span)
@@ -230,7 +230,7 @@ func TestVariables(t *testing.T) {
 	assert.Equal(t, "TEPAL_DRAIN_DELEY", line["variable"])
 	assert.Equal(t, "TEPAL_DRAIN_DELAY", line["nearest"])
 	require.NoError(t, p.Process.Signal(syscall.SIGINT))
-	require.NoError(t, p.Wait())
+	require.NoError(t, p.end())
 }
 
 // TestVariablesOfOtherCommands: what only another command reads is pointed out
@@ -240,7 +240,7 @@ func TestVariablesOfOtherCommands(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, artifacts.Iris, 0o600))
 	p := startProcess(t, []string{"TEPAL_MODEL=" + file, "TEPAL_OUTPUT=answers.csv", "TEPAL_DRAIN_DELAY=0s"})
 	require.NoError(t, p.Process.Signal(syscall.SIGINT))
-	require.NoError(t, p.Wait())
+	require.NoError(t, p.end())
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var unknown []any
