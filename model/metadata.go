@@ -1,6 +1,9 @@
 package model
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"fmt"
+)
 
 // Metrics say how good the model was found to be, and how that was found out.
 type Metrics struct {
@@ -38,6 +41,26 @@ type Training struct {
 	// Labels counts the labels that the model answers for its training rows:
 	// the reference for drift of its predictions.
 	Labels map[string]int64 `json:"labels,omitempty"`
+	// Values is the distribution of what the model answers for its training
+	// rows, of a regression with one target: the reference for drift likewise.
+	Values *Histogram `json:"values,omitempty"`
+}
+
+// Validate reports the first thing that is wrong with what drift is measured
+// against.
+func (t *Training) Validate() error {
+	for label, n := range t.Labels {
+		if n < 0 {
+			return fmt.Errorf("label %q has the count %d", label, n)
+		}
+	}
+	if t.Values == nil {
+		return nil
+	}
+	if err := t.Values.validate(); err != nil {
+		return fmt.Errorf("values: %w", err)
+	}
+	return nil
 }
 
 // Golden holds inputs with the outputs expected of them. They are replayed

@@ -102,6 +102,28 @@ func TestFeatureRangesAndHistograms(t *testing.T) {
 	}
 }
 
+func TestTrainingValidate(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		training Training
+		want     string
+	}{
+		{"empty", Training{}, ""},
+		{"good", Training{Labels: map[string]int64{"a": 0}, Values: &Histogram{Edges: []float64{1, 1.5, 2}, Counts: []int64{0, 3}}}, ""},
+		{"a negative count", Training{Labels: map[string]int64{"a": -1}}, `label "a" has the count -1`},
+		{"edges", Training{Values: &Histogram{Edges: []float64{1}, Counts: []int64{1}}}, "values: its histogram has 1 edges for 1 counts"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			err := c.training.Validate()
+			if c.want == "" {
+				require.NoError(t, err)
+				return
+			}
+			require.EqualError(t, err, c.want)
+		})
+	}
+}
+
 func TestSchemaValidate(t *testing.T) {
 	inputs := []Input{{Name: "x", Type: Float32, Columns: 2}, {Name: "y", Type: String, Columns: 1}}
 	place := func(name string, input, column int) Feature {

@@ -330,6 +330,8 @@ func TestMetadataFaults(t *testing.T) {
 		{"metrics that are a list", []Property{{keyMetrics, `[]`}}, "metadata tepal.metrics: json: cannot unmarshal array into Go value of type model.Metrics"},
 		{"golden rows in words", []Property{{keyGolden, `{"tolerance":"small"}`}}, "metadata tepal.golden: json: cannot unmarshal string into Go struct field Golden.tolerance of type float64"},
 		{"training that is empty", []Property{{keyTraining, ``}}, "metadata tepal.training: unexpected end of JSON input"},
+		{"training values that are no histogram", []Property{{keyTraining, `{"values":{"edges":[1,2],"counts":[]}}`}}, "metadata tepal.training: values: its histogram has 2 edges for 0 counts"},
+		{"a negative count of a label", []Property{{keyTraining, `{"labels":{"a":-2}}`}}, `metadata tepal.training: label "a" has the count -2`},
 		{"classes of both types", schema(`{"classes":["a",1]}`), "metadata tepal.schema: classes must be an array of strings or an array of integers"},
 
 		{"too few features", schema(`{"features":[{"name":"a"}]}`), "the schema names 1 features and the graph takes 2"},

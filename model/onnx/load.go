@@ -32,6 +32,11 @@ func Load(data []byte, name string) (*model.Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	if md.Training != nil {
+		if err := md.Training.Validate(); err != nil {
+			return nil, fmt.Errorf("metadata %s: %w", keyTraining, err)
+		}
+	}
 	m := &model.Model{
 		Name: name, Digest: Digest(data), Size: len(data),
 		Schema: *schema, Operators: make(map[string]int),

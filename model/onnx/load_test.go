@@ -66,7 +66,7 @@ func TestMetadata(t *testing.T) {
 			Outputs: []model.Output{{Name: "label", Role: model.RoleLabel}},
 		},
 		Metrics:  &model.Metrics{Method: "m", Values: map[string]float64{"accuracy": 0.5}, Confusion: [][]int64{{1}}},
-		Training: &model.Training{Data: "d", Digest: "sha256:1", Rows: 3, Trainer: "t", Settings: map[string]any{"depth": 3.0}, Labels: map[string]int64{"a": 3}},
+		Training: &model.Training{Data: "d", Digest: "sha256:1", Rows: 3, Trainer: "t", Settings: map[string]any{"depth": 3.0}, Labels: map[string]int64{"a": 3}, Values: &model.Histogram{Edges: []float64{1, 2}, Counts: []int64{3}}},
 		Golden:   &model.Golden{Source: "hand", Tolerance: 1e-6, Rows: []model.GoldenRow{{Instance: json.RawMessage(`[1,2]`), Label: json.RawMessage(`"a"`), Probabilities: []float64{1, 0, 0}, Why: "w"}}},
 	}
 	file := classifierFile()
