@@ -65,7 +65,7 @@ bench: ## Run the benchmarks that match BENCH
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 .PHONY: verify
-verify: test lint smoke retrain oracle-check ## Check everything that a release promises (needs curl and Python 3.11)
+verify: test lint smoke retrain oracle-check drift-oracle-check ## Check everything that a release promises (needs curl and Python 3.11)
 	$(MAKE) fuzz FUZZTIME=10s
 
 .PHONY: retrain
@@ -89,6 +89,21 @@ oracle: .venv/oracle ## Record ONNX Runtime's answers again
 .PHONY: oracle-check
 oracle-check: .venv/oracle ## See that ONNX Runtime still answers as recorded
 	.venv/oracle/bin/python $(ORACLE)/oracle.py --check
+
+DRIFT := telemetry/drift/testdata
+
+.venv/drift: $(DRIFT)/requirements.txt
+	python3 -m venv --clear $@
+	$@/bin/pip install --quiet --requirement $<
+	touch $@
+
+.PHONY: drift-oracle
+drift-oracle: .venv/drift ## Record the drift that NumPy and SciPy compute again
+	.venv/drift/bin/python $(DRIFT)/psi.py
+
+.PHONY: drift-oracle-check
+drift-oracle-check: .venv/drift ## See that NumPy and SciPy still compute the drift recorded
+	.venv/drift/bin/python $(DRIFT)/psi.py --check
 
 ##@ Clean
 .PHONY: clean
