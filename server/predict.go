@@ -124,6 +124,7 @@ func (s *Server) evaluate(ctx context.Context, served *repository.Served, b *mod
 	metrics := s.metrics.Load()
 	metrics.Ran(b.Rows, time.Since(start))
 	countPredictions(metrics, served.Model, p)
+	s.observe(served.Model, b, p)
 	s.logPayload(ctx, served, b, p)
 	return nil
 }

@@ -21,6 +21,7 @@ func (s *Server) routes() http.Handler {
 		{http.MethodPost, "/predict", s.predict},
 		{http.MethodGet, "/models", s.listModels},
 		{http.MethodGet, "/models/{name}", s.showModel},
+		{http.MethodGet, "/models/{name}/drift", s.showDrift},
 	} {
 		handler := s.telemetry.Route(route.method, route.pattern, route.handler)
 		mux.Method(route.method, route.pattern, handler)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/tepalhq/tepal/model/repository"
 	"github.com/tepalhq/tepal/telemetry"
+	"github.com/tepalhq/tepal/telemetry/drift"
 )
 
 // Config is what an operator can set. The zero value of a number means its
@@ -46,6 +47,8 @@ type Config struct {
 	// LogPayloads is the share of the requests whose instances and predictions
 	// are logged; none when zero.
 	LogPayloads telemetry.Share
+	// DriftWindow is how far back drift is measured.
+	DriftWindow time.Duration
 }
 
 // The defaults of Config.
@@ -57,6 +60,7 @@ const (
 	DefaultQueueTimeout    = time.Second
 	DefaultMaxBodyBytes    = 8 << 20
 	DefaultMaxBatch        = 10_000
+	DefaultDriftWindow     = time.Hour
 	// DefaultQueuePerSlot is how many requests may wait for each of
 	// MaxConcurrency: what a processor gets through in a fraction of
 	// DefaultQueueTimeout.
@@ -80,6 +84,7 @@ func (c Config) withDefaults() Config {
 	c.QueueTimeout = cmp.Or(c.QueueTimeout, DefaultQueueTimeout)
 	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, DefaultMaxBodyBytes)
 	c.MaxBatch = cmp.Or(c.MaxBatch, DefaultMaxBatch)
+	c.DriftWindow = cmp.Or(c.DriftWindow, DefaultDriftWindow)
 	return c
 }
 
@@ -111,6 +116,8 @@ func (c Config) Validate() error {
 		return fmt.Errorf("max-body-bytes: %d is below 1", c.MaxBodyBytes)
 	case c.MaxBatch < 1:
 		return fmt.Errorf("max-batch: %d is below 1", c.MaxBatch)
+	case c.DriftWindow < drift.MinWindow:
+		return fmt.Errorf("drift-window: %v is below %v", c.DriftWindow, drift.MinWindow)
 	}
 	return nil
 }
@@ -139,8 +146,11 @@ type Server struct {
 	source     repository.Source
 	repository *repository.Repository
 	metrics    atomic.Pointer[telemetry.ModelMetrics]
-	admission  *admission
-	exchanges  sync.Pool
+	drift      atomic.Pointer[drift.Monitor]
+	// watching ends when the last request is answered.
+	watching  context.Context
+	admission *admission
+	exchanges sync.Pool
 	// bodyMemory is what the bodies that are read or wait take together.
 	bodyMemory atomic.Int64
 	draining   atomic.Bool
@@ -183,6 +193,9 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	}
 	s.lifecycle.flush = s.telemetry.Shutdown
 	s.admission = newAdmission(s.config.MaxConcurrency, s.config.MaxQueue, s.config.QueueTimeout, s.telemetry.Metrics())
+	var unwatch context.CancelFunc
+	s.watching, unwatch = context.WithCancel(context.Background())
+	s.lifecycle.add("stop watching for drift", func(context.Context) error { unwatch(); return nil })
 	if err := s.bind(ctx); err != nil {
 		return nil, errors.Join(err, s.lifecycle.stop(time.Now().Add(2*FlushReserve)))
 	}
@@ -323,6 +336,7 @@ func (s *Server) load(ctx context.Context) {
 		return
 	}
 	s.metrics.Store(s.telemetry.Metrics().ForModel(served.Name, served.Version, served.Digest, served.Schema.Classes.Texts()))
+	s.watch(served.Model)
 	s.repository.Serve(served)
 	s.telemetry.Metrics().SetReady(!s.draining.Load())
 	s.log.InfoContext(ctx, "ready",

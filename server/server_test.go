@@ -50,6 +50,7 @@ func TestConfigValidate(t *testing.T) {
 		{"queue-timeout", Config{QueueTimeout: -time.Second}, "queue-timeout: -1s is negative"},
 		{"max-body-bytes", Config{MaxBodyBytes: -5}, "max-body-bytes: -5 is below 1"},
 		{"max-batch", Config{MaxBatch: -5}, "max-batch: -5 is below 1"},
+		{"drift-window", Config{DriftWindow: time.Second}, "drift-window: 1s is below 1m0s"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			err := test.config.Validate()
@@ -106,7 +107,7 @@ func TestStopOrder(t *testing.T) {
 	assert.Equal(t, []string{
 		"listening", "ready", "stopping",
 		"not ready", "stop: say not ready", "stop: wait for clients to turn away", "stop: stop loading",
-		"stop: drain HTTP server", "stop: drain ops server", "stop: flush telemetry", "stopped",
+		"stop: drain HTTP server", "stop: drain ops server", "stop: stop watching for drift", "stop: flush telemetry", "stopped",
 	}, steps)
 }
 

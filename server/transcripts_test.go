@@ -56,6 +56,8 @@ func TestTranscripts(t *testing.T) {
 		{"targets", setup{source: oracle("targets", "sklearn_random_forest_regressor_2_targets")}, true},
 		{"integers", setup{source: oracle("integers", "pipeline_zipmap_numbers")}, true},
 		{"strings", setup{source: oracle("strings", "pipeline_cast_input_string_f32")}, true},
+		{"drift", setup{}, true},
+		{"drift-values", setup{source: valued(t)}, true},
 		{"broken", setup{}, true},
 		{"panicking", setup{}, true},
 	} {
@@ -67,6 +69,10 @@ func TestTranscripts(t *testing.T) {
 			switch state.name {
 			case "draining":
 				s.draining.Store(true)
+			case "drift":
+				post(t, s.url+"/predict", `[[5.1,3.5,1.4,0.2],[6.7,3.0,5.2,2.3],[6.7,3.0,7.2,2.5],[7.9,2.0,1.2,0.05]]`)
+			case "drift-values":
+				post(t, s.url+"/predict", `[[3.5,1.4,0.2]]`)
 			case "broken":
 				serveProgram(t, s, func([]model.Tensor) error { return errors.New("a fault of the program") })
 			case "panicking":
@@ -113,6 +119,18 @@ func mismatched(t *testing.T) []byte {
 	metadata.Golden.Rows[0].Label = []byte(`"virginica"`)
 	require.NoError(t, file.SetMetadata(metadata))
 	return file.Marshal()
+}
+
+// valued is a regression whose artifact says what it answers in training.
+func valued(t *testing.T) *repository.Source {
+	t.Helper()
+	data, err := os.ReadFile(oracle("", "sklearn_random_forest_regressor").Path)
+	require.NoError(t, err)
+	file, err := onnx.Parse(data)
+	require.NoError(t, err)
+	values := model.Histogram{Edges: []float64{0, 1, 2.5}, Counts: []int64{40, 110}}
+	require.NoError(t, file.SetMetadata(&onnx.Metadata{Training: &model.Training{Values: &values}}))
+	return &repository.Source{Name: "widths", Data: file.Marshal()}
 }
 
 func replay(t *testing.T, s *running, file string) {
