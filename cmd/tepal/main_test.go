@@ -82,6 +82,8 @@ func TestUsage(t *testing.T) {
 		{"serve --log-format xml", `tepal: --log-format must be one of "auto","gcp","ecs","plain","console" but got "xml"`},
 		{"serve --access-log some", `tepal: --access-log: "some" is none of all, errors, off, and sampled:SHARE with a share from 0 to 1`},
 		{"serve --slow=-1s", "tepal: serve: --slow: -1s is below 0s"},
+		{"serve --drift-window 0s", "tepal: serve: --drift-window: 0s is not above 0s"},
+		{"serve --drift-window 5s", "tepal: serve: --drift-window: 5s is below 1m0s"},
 		{"serve --log-payloads all", `tepal: --log-payloads: "all" is neither off nor sampled:SHARE with a share from 0 to 1`},
 		{"predict --to xml", `tepal: --to must be one of "jsonl","csv" but got "xml"`},
 		{"serve a.onnx b.onnx", "tepal: unexpected argument b.onnx"},

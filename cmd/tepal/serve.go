@@ -41,6 +41,7 @@ type serveCmd struct {
 	AccessLog       telemetry.AccessLog `help:"Requests that get a line: all, errors, off, or sampled:SHARE, such as sampled:0.01. Those that fail or are slow get one in any case; with off, those alone that are the server's fault." default:"all"`
 	Slow            time.Duration       `help:"Latency from which a request counts as slow; 0s for none." default:"100ms"`
 	LogPayloads     telemetry.Share     `help:"Requests whose features and answers are logged, for replay: off, or sampled:SHARE." default:"off"`
+	DriftWindow     time.Duration       `help:"How far back drift is measured." default:"${drift_window}"`
 	Check           bool                `help:"Check the settings, load and prove the model, and exit."`
 }
 
@@ -54,6 +55,7 @@ func serveDefaults() kong.Vars {
 		"queue_timeout":    server.DefaultQueueTimeout.String(),
 		"max_body_bytes":   strconv.Itoa(server.DefaultMaxBodyBytes),
 		"max_batch":        strconv.Itoa(server.DefaultMaxBatch),
+		"drift_window":     server.DefaultDriftWindow.String(),
 	}
 }
 
@@ -98,6 +100,8 @@ func (c *serveCmd) checkZeros() error {
 		return fmt.Errorf("--max-body-bytes: %d is below 1", c.MaxBodyBytes)
 	case c.MaxBatch < 1:
 		return fmt.Errorf("--max-batch: %d is below 1", c.MaxBatch)
+	case c.DriftWindow <= 0:
+		return fmt.Errorf("--drift-window: %v is not above 0s", c.DriftWindow)
 	case c.Slow < 0:
 		return fmt.Errorf("--slow: %v is below 0s", c.Slow)
 	}
@@ -109,6 +113,7 @@ func (c *serveCmd) config() server.Config {
 		HTTPAddr: c.HTTPAddr, OpsAddr: c.OpsAddr,
 		DrainDelay: c.DrainDelay, ShutdownTimeout: c.ShutdownTimeout,
 		QueueTimeout: c.QueueTimeout, MaxBodyBytes: c.MaxBodyBytes, MaxBatch: c.MaxBatch, LogPayloads: c.LogPayloads,
+		DriftWindow: c.DriftWindow,
 	}
 	if c.MaxConcurrency != nil {
 		config.MaxConcurrency = *c.MaxConcurrency
