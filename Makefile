@@ -51,6 +51,11 @@ lint: ## Run the linters, and see that the module files are tidy
 smoke: build ## Start the real binary, ask it for a prediction, stop it (needs curl)
 	scripts/smoke.sh bin/tepal
 
+.PHONY: alerts
+alerts: ## Fire every alert, and check the queries of rules, dashboards and playbooks (needs promtool)
+	@command -v promtool >/dev/null || { echo 'promtool is missing: install Debian'\''s package prometheus, or a release of Prometheus' >&2; exit 1; }
+	go test -count=1 ./telemetry/alerts
+
 .PHONY: cover
 cover: ## Show the test coverage of each function
 	go test -coverprofile=coverage.out ./...
