@@ -148,6 +148,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
 	log.SetFlags(0)
 	log.SetOutput(telemetry.StdLogger(logger, slog.LevelWarn).Writer())
 	otel.SetErrorHandler(telemetry.NewErrorHandler(logger))
+	otel.SetLogger(telemetry.NewSDKLogger(logger))
 	srv, err := server.New(ctx, server.Options{
 		Config: c.config(), Source: source, Logger: logger,
 		NewTelemetry: func(onPanic http.HandlerFunc) (*telemetry.Telemetry, error) {
