@@ -85,7 +85,7 @@ func TestQueueFull(t *testing.T) {
 	assert.Equal(t, [3]int{108, 0, 0}, losses(f.metrics))
 
 	go func() {
-		for range entered { //nolint:revive // The batches after the first need not be waited for.
+		for range entered { // the batches after the first
 		}
 	}()
 	close(proceed)
