@@ -188,7 +188,10 @@ func check(ctx context.Context, s streams, source repository.Source) error {
 	if err != nil {
 		return fmt.Errorf("telemetry: %w", err)
 	}
-	if err := tel.Shutdown(ctx); err != nil {
+	// Nothing was recorded, so nothing is to be sent: without time, whether a collector answers makes no difference.
+	noTime, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := tel.Shutdown(noTime); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("telemetry: %w", err)
 	}
 	served, err := repository.Open(ctx, source)
