@@ -65,7 +65,7 @@ func TestCloudTrace(t *testing.T) {
 	tel := newTelemetry(t, telemetry.Options{CloudTraceOptions: options})
 	want := endSpan(t, tel, "POST /predict")
 	stop(t, tel)
-	assertDropped(t, tel, 0, 0, 0)
+	assertDropped(t, tel, 0, 0)
 
 	require.Len(t, service.batches, 1)
 	batch := <-service.batches
@@ -112,7 +112,7 @@ func TestCloudTraceThatRefuses(t *testing.T) {
 		endSpan(t, tel, "span")
 	}
 	stop(t, tel)
-	assertDropped(t, tel, 3, 0, 0)
+	assertDropped(t, tel, 3, 0)
 	require.Len(t, errs(), 1, "a failed batch is told once")
 	assert.ErrorContains(t, errs()[0], "the account may not write traces")
 }
@@ -138,7 +138,7 @@ func TestCloudTraceWaitsForCredentials(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte(`{"type":"service_account","project_id":"late"}`), 0o600))
 	endSpan(t, tel, "in time")
 	stop(t, tel)
-	assertDropped(t, tel, 1, 0, 0)
+	assertDropped(t, tel, 1, 0)
 	require.Len(t, service.batches, 1)
 	batch := <-service.batches
 	assert.Equal(t, "projects/late", batch.GetName())

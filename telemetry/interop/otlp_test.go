@@ -268,7 +268,7 @@ func TestOTLP(t *testing.T) {
 			tel := newTelemetry(t, telemetry.Options{Version: "1.2.3"})
 			want := endSpan(t, tel, "last words")
 			stop(t, tel)
-			assertDropped(t, tel, 0, 0, 0)
+			assertDropped(t, tel, 0, 0)
 
 			require.Len(t, c.traces, 1)
 			traces := <-c.traces
@@ -313,7 +313,7 @@ func TestOTLPRefusesUnknownCertificates(t *testing.T) {
 			endSpan(t, tel, "span")
 			stop(t, tel)
 			assert.Empty(t, c.traces)
-			assertDropped(t, tel, 1, 0, 0)
+			assertDropped(t, tel, 1, 0)
 		})
 	}
 }
@@ -321,7 +321,7 @@ func TestOTLPRefusesUnknownCertificates(t *testing.T) {
 // What a collector refuses, whole or in part, is counted.
 func TestOTLPRejections(t *testing.T) {
 	for name, tt := range map[string]struct {
-		collector    collector
+		collector     collector
 		spans, pushes float64
 	}{
 		"whole": {collector{refuse: true}, 5, 1},
@@ -343,7 +343,7 @@ func TestOTLPRejections(t *testing.T) {
 					endSpan(t, tel, "span")
 				}
 				require.Error(t, tel.Shutdown(t.Context()), "the last push failed")
-				assertDropped(t, tel, tt.spans, 0, tt.pushes)
+				assertDropped(t, tel, tt.spans, tt.pushes)
 			})
 		}
 	}
