@@ -37,6 +37,7 @@ train: ## Train the Iris forest again: artifacts/iris.onnx
 .PHONY: test
 test: ## Run all Go tests, shuffled, with the race detector where there is a C compiler
 	go test $(RACE) -shuffle=on ./...
+	cd telemetry/interop && go test $(RACE) -shuffle=on ./...
 # The race detector makes sync.Pool forget, so these say something only without it.
 	$(if $(RACE),go test -run '^TestNoAllocation$$' ./model/onnx ./model/rows ./model/tree)
 
@@ -45,6 +46,7 @@ lint: ## Run the linters, and see that the module files are tidy
 	go vet ./...
 	$(call tool,golangci-lint) run ./...
 	go mod tidy -diff
+	cd telemetry/interop && go vet ./... && go mod tidy -diff
 	for dir in tools/*/; do (cd "$$dir" && go mod tidy -diff); done
 
 .PHONY: smoke

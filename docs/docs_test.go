@@ -455,13 +455,13 @@ func sources(t *testing.T, folder string) []*ast.File {
 	return files
 }
 
-// packages returns every folder with a Go file that is no test, relative to
-// the root.
+// packages returns every folder of the module with a Go file that is no test,
+// relative to the root.
 func packages(t *testing.T) []string {
 	t.Helper()
 	var list []string
 	require.NoError(t, filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() && slices.Contains([]string{".git", ".venv", "tools", "testdata"}, d.Name()) {
+		if err != nil || d.IsDir() && slices.Contains([]string{".git", ".venv", "tools", "testdata", "interop"}, d.Name()) {
 			return fs.SkipDir
 		}
 		if folder := filepath.Dir(path); filepath.Ext(path) == ".go" && !strings.HasSuffix(path, "_test.go") {

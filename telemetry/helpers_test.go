@@ -36,6 +36,8 @@ func clearOTel(t *testing.T) {
 		envDisabled, envExporter, envSampler, envSamplerArg, envEndpoint, envTracesEndpoint, envProtocol, envTracesProtocol,
 		"OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT",
 		"OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_INSECURE",
+		envMetricsExporter, envMetricsEndpoint, envMetricsProtocol, envQueueSize, envGoogleProject,
+		"OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_METRIC_EXPORT_INTERVAL",
 	} {
 		t.Setenv(name, "")
 	}
@@ -77,6 +79,13 @@ func (s *sink) lines(t *testing.T) []map[string]any {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// contains reports whether text was written.
+func (s *sink) contains(text string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.ContainsFunc(s.writes, func(write string) bool { return strings.Contains(write, text) })
 }
 
 // fixture is a Telemetry whose logs and spans can be looked at.

@@ -6,7 +6,7 @@
 // everything that is logged, traced and counted about the request follows from there.
 //
 // The package holds no state of its own and sets no process-wide hook: every Telemetry has its own registry, tracer
-// provider and propagator, so any number of them live side by side. Traces are configured by the standard OTEL_*
+// provider and propagator, so any number of them live side by side. Exporters are configured by the standard OTEL_*
 // variables of the process environment, because the OpenTelemetry exporters read those and nothing else.
 // docs/telemetry.md is the catalogue of what comes out.
 package telemetry
@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"os"
 
+	cloudtrace "github.com/GoogleCloudPlatform/opentelemetry-operations-go/exporter/trace"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/otel/propagation"
@@ -55,6 +56,9 @@ type Options struct {
 	// SpanProcessors get every span, beside the exporter that the environment selects. They are shut down by
 	// Shutdown. Tracing is on when there is one, whatever OTEL_TRACES_EXPORTER says, unless OTEL_SDK_DISABLED is true.
 	SpanProcessors []sdktrace.SpanProcessor
+
+	// CloudTraceOptions are further options of the exporter gcp_trace, such as another endpoint in tests.
+	CloudTraceOptions []cloudtrace.Option
 }
 
 // Telemetry is one set of traces, logs and metrics. All its methods may be called concurrently.
@@ -72,6 +76,7 @@ type Telemetry struct {
 	sampling     sampling
 
 	processors []sdktrace.SpanProcessor
+	pusher     *pusher            // nil: metrics are not pushed
 	abandon    context.CancelFunc // ends exports that are still under way when Shutdown has no time left
 }
 
@@ -100,6 +105,7 @@ func New(ctx context.Context, opts Options) (*Telemetry, error) {
 		metrics:    newMetrics(registry, opts.Version, opts.Commit),
 		propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
 		provider:   noop.NewTracerProvider(),
+		sampling:   sampling{root: sdktrace.NeverSample()},
 		abandon:    func() {},
 	}
 	for _, name := range t.propagator.Fields() {
@@ -108,8 +114,8 @@ func New(ctx context.Context, opts Options) (*Telemetry, error) {
 	if opts.LogBuffer != nil {
 		opts.LogBuffer.onLost(func(lines int) { t.metrics.Dropped("logs", "write-failed", lines) })
 	}
-	if err := t.startTracing(ctx, opts); err != nil {
-		return nil, err
+	if err := t.startExporting(ctx, opts); err != nil {
+		return nil, errors.Join(err, t.Shutdown(ctx))
 	}
 	t.tracer = t.provider.Tracer(scopeName, trace.WithInstrumentationVersion(opts.Version))
 	return t, nil
@@ -137,15 +143,14 @@ func (t *Telemetry) Propagator() propagation.TextMapPropagator { return t.propag
 // TracerProvider makes tracers whose spans go where those of the requests go.
 func (t *Telemetry) TracerProvider() trace.TracerProvider { return t.provider }
 
-// Shutdown sends what spans are still queued and stops. It returns when that is done or when ctx ends, whichever is
-// first; spans not sent by then are given up. Requests may still be served afterwards, their spans go nowhere.
+// Shutdown sends what spans are still queued, pushes the metrics for the last time, and stops. It returns when that is
+// done or when ctx ends, whichever is first; spans not sent by then are given up. Requests may still be served
+// afterwards, their spans go nowhere.
 func (t *Telemetry) Shutdown(ctx context.Context) error {
-	defer t.abandon()
-	var err error
-	// The processors are stopped one by one because the provider skips the rest of them once ctx has ended, and a
-	// batch processor that was never stopped keeps its goroutine.
-	for _, p := range t.processors {
-		err = errors.Join(err, p.Shutdown(ctx))
+	err := t.stopTracing(ctx)
+	t.abandon()
+	if t.pusher != nil {
+		err = errors.Join(err, t.pusher.Shutdown(ctx))
 	}
 	return err
 }

@@ -6,15 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"log/slog"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
-	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -25,11 +20,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
-	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 	"go.uber.org/goleak"
-	"google.golang.org/grpc"
-	"google.golang.org/protobuf/proto"
 )
 
 // discardSpans is a processor that does nothing.
@@ -79,11 +70,23 @@ func TestTracingIsOffByDefault(t *testing.T) {
 
 func TestUnknownValuesAreErrors(t *testing.T) {
 	samplers := "expected always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio"
+	exporters := "expected none or a list of: otlp, console, gcp_trace"
 	tests := []struct {
 		environment map[string]string
 		want        string
 	}{
-		{map[string]string{envExporter: "zipkin"}, `OTEL_TRACES_EXPORTER: unknown exporter "zipkin": expected otlp, console or none`},
+		{map[string]string{envExporter: "zipkin"}, `OTEL_TRACES_EXPORTER: unknown exporter "zipkin": ` + exporters},
+		{map[string]string{envExporter: "console,zipkin"}, `OTEL_TRACES_EXPORTER: unknown exporter "zipkin": ` + exporters},
+		{map[string]string{envExporter: "otlp,"}, `OTEL_TRACES_EXPORTER: unknown exporter "": ` + exporters},
+		{map[string]string{envExporter: "otlp, none"}, `OTEL_TRACES_EXPORTER: "otlp, none" has none beside others: ` + exporters},
+		{map[string]string{envMetricsExporter: "prometheus"}, `OTEL_METRICS_EXPORTER: unknown exporter "prometheus": expected none or a list of: otlp`},
+		{map[string]string{envMetricsExporter: "otlp,none"}, `OTEL_METRICS_EXPORTER: "otlp,none" has none beside others: expected none or a list of: otlp`},
+		{map[string]string{envMetricsExporter: "otlp", envMetricsProtocol: "x"}, `OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: unknown protocol "x": expected grpc or http/protobuf`},
+		{map[string]string{envMetricsExporter: "otlp", envMetricsEndpoint: "collector"}, `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: unusable endpoint "collector": expected http://HOST:PORT or https://HOST:PORT`},
+		// What was started for the traces ends again.
+		{map[string]string{envExporter: "otlp,console", envProtocol: "grpc", envMetricsExporter: "?"}, `OTEL_METRICS_EXPORTER: unknown exporter "?": expected none or a list of: otlp`},
+		{map[string]string{envExporter: "console", envQueueSize: "0"}, `OTEL_BSP_MAX_QUEUE_SIZE: "0" is no size: expected a number above 0`},
+		{map[string]string{envExporter: "console", envQueueSize: "1k"}, `OTEL_BSP_MAX_QUEUE_SIZE: "1k" is no size: expected a number above 0`},
 		{map[string]string{envExporter: "otlp", envProtocol: "http/json"}, `OTEL_EXPORTER_OTLP_PROTOCOL: unknown protocol "http/json": expected grpc or http/protobuf`},
 		{map[string]string{envExporter: "otlp", envProtocol: "grpc", envTracesProtocol: "x"}, `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: unknown protocol "x": expected grpc or http/protobuf`},
 		{map[string]string{envEndpoint: "collector:4318"}, `OTEL_EXPORTER_OTLP_ENDPOINT: unusable endpoint "collector:4318": expected http://HOST:PORT or https://HOST:PORT`},
@@ -104,47 +107,6 @@ func TestUnknownValuesAreErrors(t *testing.T) {
 			_, err := New(t.Context(), Options{})
 			require.EqualError(t, err, tt.want)
 			goleak.VerifyNone(t, before)
-		})
-	}
-}
-
-func TestSampler(t *testing.T) {
-	clearOTel(t)
-	for _, tt := range []struct{ name, arg, want string }{
-		{"", "", "ParentBased{root:AlwaysOnSampler,remoteParentSampled:AlwaysOnSampler,remoteParentNotSampled:AlwaysOffSampler,localParentSampled:AlwaysOnSampler,localParentNotSampled:AlwaysOffSampler}"},
-		{"ALWAYS_ON", "", "AlwaysOnSampler"},
-		{"always_off", "nonsense that is not read", "AlwaysOffSampler"},
-		{"traceidratio", "0.25", "TraceIDRatioBased{0.25}"},
-		{"traceidratio", "0", "TraceIDRatioBased{0}"},
-		{"traceidratio", "", "TraceIDRatioBased{1}"},
-		{"parentbased_always_on", "", "ParentBased{root:AlwaysOnSampler,remoteParentSampled:AlwaysOnSampler,remoteParentNotSampled:AlwaysOffSampler,localParentSampled:AlwaysOnSampler,localParentNotSampled:AlwaysOffSampler}"},
-		{"parentbased_always_off", "", "ParentBased{root:AlwaysOffSampler,remoteParentSampled:AlwaysOnSampler,remoteParentNotSampled:AlwaysOffSampler,localParentSampled:AlwaysOnSampler,localParentNotSampled:AlwaysOffSampler}"},
-		{"parentbased_traceidratio", "0.5", "ParentBased{root:TraceIDRatioBased{0.5},remoteParentSampled:AlwaysOnSampler,remoteParentNotSampled:AlwaysOffSampler,localParentSampled:AlwaysOnSampler,localParentNotSampled:AlwaysOffSampler}"},
-	} {
-		t.Setenv(envSampler, tt.name)
-		t.Setenv(envSamplerArg, tt.arg)
-		sampler, err := newSampling()
-		require.NoError(t, err)
-		assert.Equal(t, tt.want, sampler.sampler().Description(), tt.name)
-	}
-}
-
-func TestSamplerDecides(t *testing.T) {
-	unsampled := strings.TrimSuffix(exampleTraceparent, "01") + "00"
-	for _, tt := range []struct {
-		sampler, traceparent string
-		want                 int
-	}{
-		{"", exampleTraceparent, 1}, {"", unsampled, 0}, {"", "", 1},
-		{"always_off", exampleTraceparent, 0}, {"always_on", unsampled, 1},
-		{"parentbased_always_off", "", 0}, {"parentbased_always_off", exampleTraceparent, 1},
-	} {
-		t.Run(tt.sampler+" "+tt.traceparent, func(t *testing.T) {
-			f := newFixture(t, true, func(*Options) { t.Setenv(envSampler, tt.sampler) })
-			h := f.Route("GET", "/x", http.NotFoundHandler())
-			ask(t, h, "GET", "/x", "", "Traceparent", tt.traceparent)
-			assert.Len(t, f.spans.Ended(), tt.want)
-			assert.Equal(t, tt.want == 1, f.onlyLine(t)["logging.googleapis.com/trace_sampled"])
 		})
 	}
 }
@@ -241,99 +203,6 @@ func TestConsoleExporter(t *testing.T) {
 	require.NoError(t, json.Unmarshal(stderr.Bytes(), &span))
 	assert.Equal(t, "GET /x", span.Name)
 	assert.Equal(t, exampleTraceID, span.SpanContext.TraceID)
-}
-
-// receiver is an OTLP collector that keeps what it gets.
-type receiver struct {
-	collector.UnimplementedTraceServiceServer
-	requests chan *collector.ExportTraceServiceRequest
-}
-
-func (r *receiver) Export(_ context.Context, request *collector.ExportTraceServiceRequest) (*collector.ExportTraceServiceResponse, error) {
-	r.requests <- request
-	return &collector.ExportTraceServiceResponse{}, nil
-}
-
-func (r *receiver) ServeHTTP(w http.ResponseWriter, request *http.Request) {
-	body, err := io.ReadAll(request.Body)
-	if err != nil || request.URL.Path != "/v1/traces" || request.Header.Get("Content-Type") != "application/x-protobuf" {
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	var export collector.ExportTraceServiceRequest
-	if err := proto.Unmarshal(body, &export); err != nil {
-		w.WriteHeader(http.StatusBadRequest)
-		return
-	}
-	r.requests <- &export
-	w.Header().Set("Content-Type", "application/x-protobuf")
-}
-
-func TestOTLP(t *testing.T) {
-	got := &receiver{requests: make(chan *collector.ExportTraceServiceRequest, 10)}
-
-	overHTTP := httptest.NewServer(got)
-	defer overHTTP.Close()
-
-	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	overGRPC := grpc.NewServer()
-	collector.RegisterTraceServiceServer(overGRPC, got)
-	served := make(chan error, 1)
-	go func() { served <- overGRPC.Serve(listener) }()
-	defer func() {
-		overGRPC.Stop()
-		assert.NoError(t, <-served)
-	}()
-	grpcURL := "http://" + listener.Addr().String()
-	_, grpcPort, err := net.SplitHostPort(listener.Addr().String())
-	require.NoError(t, err)
-
-	for name, environment := range map[string]map[string]string{
-		"http by endpoint":      {envEndpoint: overHTTP.URL},
-		"http by protocol":      {envExporter: "OTLP", envEndpoint: overHTTP.URL, envProtocol: "http/protobuf"},
-		"http for traces":       {envTracesEndpoint: overHTTP.URL + "/v1/traces", envProtocol: "grpc", envTracesProtocol: "http/protobuf"},
-		"grpc by protocol":      {envEndpoint: grpcURL, envProtocol: "grpc"},
-		"grpc for traces":       {envTracesEndpoint: grpcURL, envTracesProtocol: "grpc"},
-		"grpc without a scheme": {envEndpoint: "localhost:" + grpcPort, envProtocol: "grpc", "OTEL_EXPORTER_OTLP_INSECURE": "true"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			clearOTel(t)
-			for variable, value := range environment {
-				t.Setenv(variable, value)
-			}
-			tel, err := New(t.Context(), Options{Version: "1.2.3"})
-			require.NoError(t, err)
-			h := tel.Route("POST", "/predict", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-				span := RecordFrom(r.Context()).StartPrediction("iris", "1", "sha256:00", 1, 1)
-				span.End()
-			}))
-			ask(t, h, "POST", "/predict", "", "Traceparent", exampleTraceparent)
-			stop(t, tel) // what is queued arrives before this returns
-
-			require.Len(t, got.requests, 1)
-			export := <-got.requests
-			require.Len(t, export.GetResourceSpans(), 1)
-			attrs := map[string]string{}
-			for _, a := range export.GetResourceSpans()[0].GetResource().GetAttributes() {
-				attrs[a.GetKey()] = a.GetValue().GetStringValue()
-			}
-			assert.Equal(t, "tepal", attrs["service.name"])
-			assert.Equal(t, "1.2.3", attrs["service.version"])
-			spans := map[string]*tracepb.Span{}
-			for _, scope := range export.GetResourceSpans()[0].GetScopeSpans() {
-				for _, span := range scope.GetSpans() {
-					spans[span.GetName()] = span
-				}
-			}
-			require.Len(t, spans, 2)
-			request, prediction := spans["POST /predict"], spans["predict iris"]
-			assert.Equal(t, exampleTraceID, fmt.Sprintf("%x", request.GetTraceId()))
-			assert.Equal(t, exampleParentID, fmt.Sprintf("%x", request.GetParentSpanId()))
-			assert.Equal(t, exampleTraceID, fmt.Sprintf("%x", prediction.GetTraceId()))
-			assert.Equal(t, request.GetSpanId(), prediction.GetParentSpanId())
-		})
-	}
 }
 
 // silentEndpoint is an address that accepts connections and never answers, until it is closed.
@@ -437,38 +306,3 @@ type failingProcessor struct {
 }
 
 func (p failingProcessor) Shutdown(context.Context) error { return p.err }
-
-func TestErrorHandlerIsRateLimited(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		var logs sink
-		h := NewErrorHandler(NewLogger(&logs, LogOptions{}))
-		var _ otel.ErrorHandler = h
-		h.Handle(errors.New("first"))
-		for range 5 {
-			h.Handle(errors.New("held back"))
-		}
-		time.Sleep(time.Minute - time.Nanosecond) //nolint:forbidigo // The bubble's clock, not the machine's.
-		h.Handle(errors.New("held back"))
-		require.Len(t, logs.lines(t), 1)
-		time.Sleep(time.Nanosecond) //nolint:forbidigo // The bubble's clock, not the machine's.
-		h.Handle(errors.New("second"))
-		time.Sleep(time.Hour) //nolint:forbidigo // The bubble's clock, not the machine's.
-		h.Handle(errors.New("third"))
-
-		lines := logs.lines(t)
-		require.Len(t, lines, 3)
-		for i, want := range []struct {
-			err        string
-			suppressed string
-		}{{"first", "0"}, {"second", "6"}, {"third", "0"}} {
-			assert.Equal(t, "WARNING", lines[i]["severity"])
-			assert.Equal(t, want.err, lines[i]["error"])
-			assert.Equal(t, want.suppressed, fmt.Sprint(lines[i]["suppressed"]))
-		}
-	})
-	t.Run("below the level", func(t *testing.T) {
-		var logs sink
-		NewErrorHandler(NewLogger(&logs, LogOptions{Level: slog.LevelError})).Handle(errors.New("e"))
-		assert.Empty(t, logs.writes)
-	})
-}

@@ -154,6 +154,15 @@ func TestCheckOfTelemetry(t *testing.T) {
 	assert.Contains(t, got.err, "tepal: telemetry: OTEL_TRACES_EXPORTER")
 }
 
+// TestCheckSendsNothing: whether a collector answers is no matter of settings.
+func TestCheckSendsNothing(t *testing.T) {
+	t.Setenv("OTEL_TRACES_EXPORTER", "otlp,gcp_trace")
+	t.Setenv("OTEL_METRICS_EXPORTER", "otlp")
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+	got := runTepal(t, "", "serve", "--check")
+	assert.Equal(t, 0, got.code, got.err)
+}
+
 func TestVerify(t *testing.T) {
 	got := runTepal(t, "", "verify")
 	assert.Equal(t, 0, got.code, got.err)

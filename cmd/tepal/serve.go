@@ -148,6 +148,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
 	log.SetFlags(0)
 	log.SetOutput(telemetry.StdLogger(logger, slog.LevelWarn).Writer())
 	otel.SetErrorHandler(telemetry.NewErrorHandler(logger))
+	otel.SetLogger(telemetry.NewSDKLogger(logger))
 	srv, err := server.New(ctx, server.Options{
 		Config: c.config(), Source: source, Logger: logger,
 		NewTelemetry: func(onPanic http.HandlerFunc) (*telemetry.Telemetry, error) {
@@ -187,7 +188,10 @@ func check(ctx context.Context, s streams, source repository.Source) error {
 	if err != nil {
 		return fmt.Errorf("telemetry: %w", err)
 	}
-	if err := tel.Shutdown(ctx); err != nil {
+	// Nothing was recorded, so nothing is to be sent: without time, whether a collector answers makes no difference.
+	noTime, cancel := context.WithCancel(ctx)
+	cancel()
+	if err := tel.Shutdown(noTime); err != nil && !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("telemetry: %w", err)
 	}
 	served, err := repository.Open(ctx, source)

@@ -1,0 +1,127 @@
+package telemetry
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+	bridge "go.opentelemetry.io/contrib/bridges/prometheus"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetricgrpc"
+	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/resource"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// newPushExporter builds the exporter that OTEL_METRICS_EXPORTER asks for, or returns nil when it asks for none.
+func newPushExporter(ctx context.Context) (sdkmetric.Exporter, error) {
+	names, err := exporterNames(envMetricsExporter, exporterNone, exporterOTLP)
+	if err != nil || len(names) == 0 {
+		return nil, err
+	}
+	overGRPC, err := otlpOverGRPC(envMetricsProtocol, envMetricsEndpoint)
+	if err != nil {
+		return nil, err
+	}
+	if overGRPC {
+		return otlpmetricgrpc.New(ctx)
+	}
+	return otlpmetrichttp.New(ctx)
+}
+
+// pusher sends what /metrics shows to a collector, again and again: the same names, labels and values, as cumulative
+// sums, gauges, summaries and histograms.
+//
+// Our histograms have two forms, and a histogram of OpenTelemetry has only one. Explicit buckets, with their exemplars,
+// are sent unless OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION is base2_exponential_bucket_histogram. Then the
+// native form is sent as exponential histograms, for which the bridge from Prometheus knows no exemplars.
+type pusher struct {
+	provider *sdkmetric.MeterProvider
+}
+
+func newPusher(exporter sdkmetric.Exporter, res *resource.Resource, registry *prometheus.Registry, m *Metrics) *pusher {
+	gather := registry.Gather
+	if _, native := exporter.Aggregation(sdkmetric.InstrumentKindHistogram).(sdkmetric.AggregationBase2ExponentialHistogram); !native {
+		gather = classic(gather)
+	}
+	reader := sdkmetric.NewPeriodicReader(
+		&pushExporter{exporter, m.dropped[drop{"metrics", "export-failed"}]},
+		sdkmetric.WithProducer(bridge.NewMetricProducer(bridge.WithGatherer(prometheus.GathererFunc(gather)))),
+	)
+	return &pusher{sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(reader))}
+}
+
+// Shutdown pushes for the last time, as far as ctx allows, and stops. A second call does nothing.
+func (p *pusher) Shutdown(ctx context.Context) error {
+	if err := p.provider.Shutdown(ctx); !errors.Is(err, sdkmetric.ErrReaderShutdown) {
+		return err
+	}
+	return nil
+}
+
+// classic returns gather without the native form of histograms, which the bridge would prefer. The types are those of
+// Prometheus's protobuf messages.
+func classic[F interface{ GetMetric() []M }, M interface{ GetHistogram() H }, H proto.Message](gather func() ([]F, error)) func() ([]F, error) {
+	return func() ([]F, error) {
+		families, err := gather()
+		for _, family := range families {
+			for _, metric := range family.GetMetric() {
+				histogram := metric.GetHistogram().ProtoReflect()
+				if !histogram.IsValid() {
+					continue // another type
+				}
+				for _, native := range []protoreflect.Name{"zero_threshold", "zero_count", "positive_span", "negative_span"} {
+					histogram.Clear(histogram.Descriptor().Fields().ByName(native))
+				}
+			}
+		}
+		return families, err
+	}
+}
+
+// pushExporter counts failed pushes, and mends exemplars.
+type pushExporter struct {
+	sdkmetric.Exporter
+	failed prometheus.Counter
+}
+
+// Export implements sdkmetric.Exporter.
+func (e *pushExporter) Export(ctx context.Context, metrics *metricdata.ResourceMetrics) error {
+	for _, scope := range metrics.ScopeMetrics {
+		for _, metric := range scope.Metrics {
+			mendExemplars(metric.Data)
+		}
+	}
+	err := e.Exporter.Export(ctx, metrics)
+	e.failed.Add(float64(lost(err, 1)))
+	return err
+}
+
+// mendExemplars makes the ids of exemplars binary. The bridge leaves them in hexadecimal, twice as long as OTLP allows,
+// and a collector refuses everything that arrives together with such an id.
+func mendExemplars(data metricdata.Aggregation) {
+	switch data := data.(type) {
+	case metricdata.Histogram[float64]:
+		for _, point := range data.DataPoints {
+			mend(point.Exemplars)
+		}
+	case metricdata.Sum[float64]:
+		for _, point := range data.DataPoints {
+			mend(point.Exemplars)
+		}
+	}
+}
+
+func mend(exemplars []metricdata.Exemplar[float64]) {
+	for i := range exemplars {
+		e := &exemplars[i]
+		for _, id := range []*[]byte{&e.TraceID, &e.SpanID} {
+			if binary, err := hex.DecodeString(string(*id)); err == nil {
+				*id = binary
+			}
+		}
+	}
+}
