@@ -89,7 +89,7 @@ func TestPropagationFromCallerToCallee(t *testing.T) {
 	for _, tt := range []struct {
 		name          string
 		parent, state []string
-		flags         string // sent on; empty: the trace is another, or there is none
+		flags         string // sent on; empty: the trace is a new one, with a random id
 		wantState     string
 	}{
 		{"sampled", []string{"00-" + ids + "-01"}, []string{"foo=1"}, "01", "foo=1"},
@@ -124,10 +124,11 @@ func TestPropagationFromCallerToCallee(t *testing.T) {
 				assert.Equal(t, tt.wantState, sent.Get("Tracestate"))
 				switch {
 				case tt.flags == "" && tracing:
-					assert.Regexp(t, `^00-[0-9a-f]{32}-[0-9a-f]{16}-01$`, parent)
+					assert.Regexp(t, `^00-[0-9a-f]{32}-[0-9a-f]{16}-03$`, parent)
 					assert.NotContains(t, parent, exampleTraceID)
 				case tt.flags == "":
-					assert.Empty(t, parent)
+					assert.Regexp(t, `^00-[0-9a-f]{32}-[0-9a-f]{16}-02$`, parent)
+					assert.NotContains(t, parent, exampleTraceID)
 				case tracing:
 					assert.Regexp(t, `^00-`+exampleTraceID+`-[0-9a-f]{16}-`+tt.flags+`$`, parent)
 					assert.NotContains(t, parent, exampleParentID)
