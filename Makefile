@@ -19,7 +19,7 @@ tool = go tool -modfile=tools/$(1)/go.mod $(1)
 ##@ Use
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## Serve the embedded Iris model on port 8000
@@ -111,6 +111,19 @@ drift-oracle: .venv/drift ## Record the drift that NumPy and SciPy compute again
 .PHONY: drift-oracle-check
 drift-oracle-check: .venv/drift ## See that NumPy and SciPy still compute the drift recorded
 	.venv/drift/bin/python $(DRIFT)/psi.py --check
+
+.venv/w3c: telemetry/w3ctest/requirements.txt
+	python3 -m venv --clear $@
+	$@/bin/pip install --quiet --requirement $<
+	touch $@
+
+.PHONY: test-w3c
+test-w3c: ## Run the W3C's Trace Context harness, of which HARNESS is a checkout
+	@test -f '$(HARNESS)/test/test.py' || \
+		{ echo 'test-w3c: HARNESS=DIR must name a checkout of https://github.com/w3c/trace-context' >&2; exit 1; }
+	$(MAKE) .venv/w3c
+	CGO_ENABLED=0 go build -trimpath -o bin/w3ctest ./telemetry/w3ctest
+	scripts/w3c.sh bin/w3ctest .venv/w3c/bin/python '$(HARNESS)'
 
 ##@ Clean
 .PHONY: clean

@@ -34,6 +34,7 @@ func clearOTel(t *testing.T) {
 	t.Helper()
 	for _, name := range []string{
 		envDisabled, envExporter, envSampler, envSamplerArg, envEndpoint, envTracesEndpoint, envProtocol, envTracesProtocol,
+		envPropagators,
 		"OTEL_SERVICE_NAME", "OTEL_RESOURCE_ATTRIBUTES", "OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT",
 		"OTEL_EXPORTER_OTLP_TIMEOUT", "OTEL_EXPORTER_OTLP_INSECURE",
 		envMetricsExporter, envMetricsEndpoint, envMetricsProtocol, envQueueSize, envGoogleProject,

@@ -96,6 +96,10 @@ func New(ctx context.Context, opts Options) (*Telemetry, error) {
 		}
 	}
 
+	propagator, err := newPropagator()
+	if err != nil {
+		return nil, err
+	}
 	registry := prometheus.NewRegistry()
 	t := &Telemetry{
 		log:        opts.Logger,
@@ -103,7 +107,7 @@ func New(ctx context.Context, opts Options) (*Telemetry, error) {
 		onPanic:    opts.OnPanic,
 		registry:   registry,
 		metrics:    newMetrics(registry, opts.Version, opts.Commit),
-		propagator: propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{}),
+		propagator: propagator,
 		provider:   noop.NewTracerProvider(),
 		sampling:   sampling{root: sdktrace.NeverSample()},
 		abandon:    func() {},
@@ -137,7 +141,7 @@ func (t *Telemetry) MetricsHandler() http.Handler {
 // Registry is where other packages register what they measure.
 func (t *Telemetry) Registry() *prometheus.Registry { return t.registry }
 
-// Propagator reads and writes the W3C headers traceparent, tracestate and baggage.
+// Propagator reads and writes the headers that OTEL_PROPAGATORS names, by default traceparent, tracestate and baggage.
 func (t *Telemetry) Propagator() propagation.TextMapPropagator { return t.propagator }
 
 // TracerProvider makes tracers whose spans go where those of the requests go.

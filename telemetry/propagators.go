@@ -1,0 +1,105 @@
+package telemetry
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/tepalhq/tepal/telemetry/tracecontext"
+)
+
+const envPropagators = "OTEL_PROPAGATORS"
+
+// newPropagator reads OTEL_PROPAGATORS, a list. It counts when tracing is off, too: a trace goes through this process
+// then, without a span of ours.
+func newPropagator() (propagation.TextMapPropagator, error) {
+	list := env(envPropagators)
+	if list == "" {
+		list = "tracecontext,baggage"
+	}
+	var chosen []propagation.TextMapPropagator
+	seen := make(map[string]bool)
+	for name := range strings.SplitSeq(strings.ToLower(list), ",") {
+		name = strings.TrimSpace(name)
+		if seen[name] {
+			continue
+		}
+		seen[name] = true
+		switch name {
+		case "tracecontext":
+			chosen = append(chosen, tracecontext.Propagator{})
+		case "baggage":
+			chosen = append(chosen, propagation.Baggage{})
+		case "b3":
+			chosen = append(chosen, b3{})
+		case "b3multi":
+			chosen = append(chosen, b3{multi: true})
+		case "gcp_trace":
+			chosen = append(chosen, cloudTrace{})
+		case "none", "":
+		default:
+			return nil, fmt.Errorf("%s: unknown propagator %q: expected tracecontext, baggage, b3, b3multi, gcp_trace or none",
+				envPropagators, name)
+		}
+	}
+	return propagation.NewCompositeTextMapPropagator(chosen...), nil
+}
+
+// withRemote returns ctx with the remote span, unless the ids are no ids or ctx has a remote span already. So the first
+// format that a request carries counts, except that traceparent counts in any case: its propagator does not ask.
+func withRemote(ctx context.Context, traceID trace.TraceID, spanID trace.SpanID, flags trace.TraceFlags) context.Context {
+	sc := trace.NewSpanContext(trace.SpanContextConfig{TraceID: traceID, SpanID: spanID, TraceFlags: flags, Remote: true})
+	if known := trace.SpanContextFromContext(ctx); !sc.IsValid() || known.IsValid() && known.IsRemote() {
+		return ctx
+	}
+	return trace.ContextWithRemoteSpanContext(ctx, sc)
+}
+
+const cloudTraceHeader = "X-Cloud-Trace-Context"
+
+// cloudTrace is Google Cloud's header from before traceparent, "TRACE_ID/SPAN_ID;o=OPTIONS": 32 hexadecimal digits, a
+// decimal number, and 1 when the parent is sampled
+// (https://cloud.google.com/trace/docs/trace-context#legacy-http-header). Without a span there is no parent, and the
+// header says nothing.
+type cloudTrace struct{}
+
+func (cloudTrace) Fields() []string { return []string{cloudTraceHeader} }
+
+func (cloudTrace) Extract(ctx context.Context, carrier propagation.TextMapCarrier) context.Context {
+	ids, options, _ := strings.Cut(carrier.Get(cloudTraceHeader), ";")
+	first, second, _ := strings.Cut(ids, "/")
+	traceID, err := trace.TraceIDFromHex(strings.ToLower(first))
+	if err != nil {
+		return ctx
+	}
+	number, err := strconv.ParseUint(second, 10, 64)
+	if err != nil {
+		return ctx
+	}
+	var spanID trace.SpanID
+	binary.BigEndian.PutUint64(spanID[:], number)
+	var flags trace.TraceFlags
+	switch options {
+	case "o=1":
+		flags = trace.FlagsSampled
+	case "", "o=", "o=0":
+	default:
+		return ctx
+	}
+	return withRemote(ctx, traceID, spanID, flags)
+}
+
+func (cloudTrace) Inject(ctx context.Context, carrier propagation.TextMapCarrier) {
+	sc := trace.SpanContextFromContext(ctx)
+	if !sc.IsValid() {
+		return
+	}
+	spanID := sc.SpanID()
+	carrier.Set(cloudTraceHeader, fmt.Sprintf("%s/%d;o=%d",
+		sc.TraceID(), binary.BigEndian.Uint64(spanID[:]), sc.TraceFlags()&trace.FlagsSampled))
+}
