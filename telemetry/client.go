@@ -4,7 +4,6 @@ import (
 	"net/http"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
-	meternoop "go.opentelemetry.io/otel/metric/noop"
 )
 
 // Transport wraps base so that every request through it has a client span, below the span in the request's context, and
@@ -15,6 +14,5 @@ func (t *Telemetry) Transport(base http.RoundTripper) http.RoundTripper {
 	return otelhttp.NewTransport(base,
 		otelhttp.WithTracerProvider(t.provider),
 		otelhttp.WithPropagators(t.propagator),
-		otelhttp.WithMeterProvider(meternoop.NewMeterProvider()),
 	)
 }
