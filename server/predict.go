@@ -86,27 +86,24 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 // answer turns the body into the answer while it holds a slot.
 func (s *Server) answer(ctx context.Context, served *repository.Served, x *exchange) error {
 	record := telemetry.RecordFrom(ctx)
-	queue := record.StartSpan(telemetry.SpanQueue)
+	record.Event(telemetry.EventRead)
 	waited, err := s.admission.acquire(ctx)
-	queue.End()
 	record.QueueWait = waited
 	if err != nil {
 		return err
 	}
 	defer s.admission.release()
-	decode := record.StartSpan(telemetry.SpanDecode)
-	err = x.decoder.Decode(served.Codec, &x.body, &x.request, s.config.MaxBatch)
-	decode.End()
-	if err != nil {
+	record.Event(telemetry.EventSlot)
+	if err := x.decoder.Decode(served.Codec, &x.body, &x.request, s.config.MaxBatch); err != nil {
 		return err
 	}
+	record.Event(telemetry.EventDecoded)
 	record.Rows = x.request.Batch.Rows
 	if err := s.evaluate(ctx, served, &x.request.Batch, &x.answers); err != nil {
 		return err
 	}
-	encode := record.StartSpan(telemetry.SpanEncode)
 	x.out = append(served.Codec.Append(x.out[:0], &x.request, &x.answers), '\n')
-	encode.End()
+	record.Event(telemetry.EventEncoded)
 	return nil
 }
 

@@ -126,14 +126,15 @@ func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // exchange is one request and its answer.
 type exchange struct {
-	layer    *layer
-	start    time.Time
-	span     trace.SpanContext // the server's own, or the caller's when tracing is off
-	request  *http.Request
-	response response
-	body     *countingBody // nil when the request said how long its body is
-	record   Record
-	info     requestInfo // of the log line
+	layer     *layer
+	start     time.Time
+	span      trace.SpanContext // the server's own, or the caller's when tracing is off
+	recording trace.Span        // nil when the trace is not sampled
+	request   *http.Request
+	response  response
+	body      *countingBody // nil when the request said how long its body is
+	record    Record
+	info      requestInfo // of the log line
 }
 
 // outcome is how an exchange ended.

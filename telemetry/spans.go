@@ -26,46 +26,50 @@ const (
 	attrQueueWait    = attribute.Key("tepal.queue.wait")
 )
 
-// The spans below that of a request, each a part of its way. The prediction's is called "predict" and the model's name.
+// Event is a moment of a request's way, on its span when its trace is sampled. Between two of them is a part of the way;
+// they cost a fraction of what spans would.
+type Event string
+
+// The events of a prediction, in their order. The program has a span of its own between the last two.
 const (
-	SpanQueue  = "queue"
-	SpanDecode = "decode"
-	SpanEncode = "encode"
+	EventRead    Event = "body read"     // all of the body is here; what follows is the wait in the queue
+	EventSlot    Event = "slot acquired" // what follows is decoding
+	EventDecoded Event = "decoded"
+	EventEncoded Event = "encoded" // what went before, back to the end of the program, was encoding
 )
 
-// Span is a part of a request's way, as a sampled trace shows it. The zero value is that of a request which is not
-// sampled: it costs nothing and does nothing. It belongs to the goroutine of its request.
+// Event notes that the request has come this far. It costs nothing when its trace is not sampled.
+func (r *Record) Event(e Event) {
+	if r.sampled != nil {
+		r.sampled.recording.AddEvent(string(e))
+	}
+}
+
+// Span is the span of a prediction. The zero value is that of a request whose trace is not sampled: it costs nothing and
+// does nothing. It belongs to the goroutine of its request.
 type Span struct{ span trace.Span }
 
-// End ends the part.
+// End ends the prediction.
 func (s Span) End() {
 	if s.span != nil {
 		s.span.End()
 	}
 }
 
-// Fail says what went wrong in the part, in words that may leave the machine; the span is still to be ended.
+// Fail says what went wrong, in words that may leave the machine; the span is still to be ended.
 func (s Span) Fail(description string) {
 	if s.span != nil {
 		s.span.SetStatus(codes.Error, description)
 	}
 }
 
-// StartSpan starts a part of the request that the record belongs to, by one of the Span names.
-func (r *Record) StartSpan(name string) Span {
-	if r.sampled == nil {
-		return Span{}
-	}
-	_, span := r.sampled.layer.t.tracer.Start(r.sampled.request.Context(), name)
-	return Span{span}
-}
-
-// StartPrediction starts the part in which a model predicts: the request's rows, evaluated together with those of other
+// StartPrediction starts the span in which a model predicts: the request's rows, evaluated together with those of other
 // requests in a batch of the given size. How long the request waited for its slot is taken from the record.
 func (r *Record) StartPrediction(name, version, digest string, rows, batch int) Span {
 	if r.sampled == nil {
 		return Span{}
 	}
+	//nolint:spancheck // The caller ends it.
 	_, span := r.sampled.layer.t.tracer.Start(r.sampled.request.Context(), "predict "+name, trace.WithAttributes(
 		attrModelName.String(name),
 		attrModelVersion.String(version),
@@ -99,9 +103,10 @@ func (x *exchange) join(r *http.Request) context.Context {
 		// The SDK takes the trace id of a parent that has no span id, and does not take it for a parent.
 		ctx = trace.ContextWithSpanContext(ctx, parent)
 	}
+	//nolint:spancheck // endSpan ends it.
 	ctx, span := t.tracer.Start(ctx, x.layer.endpoint.spanName(r.Method), trace.WithSpanKind(trace.SpanKindServer),
 		trace.WithTimestamp(x.start), trace.WithAttributes(requestAttributes(r, x.layer.endpoint.pattern)...))
-	x.span = span.SpanContext()
+	x.span, x.recording = span.SpanContext(), span
 	x.record.sampled = x
 	return ctx
 }
@@ -186,10 +191,10 @@ func splitHostPort(address string) (host string, port int) {
 
 // endSpan notes on the server's span how the request ended.
 func (x *exchange) endSpan(o outcome) {
-	if x.record.sampled == nil {
+	span := x.recording
+	if span == nil {
 		return
 	}
-	span := trace.SpanFromContext(x.request.Context())
 	if o.status != 0 {
 		span.SetAttributes(semconv.HTTPResponseStatusCode(o.status))
 	}

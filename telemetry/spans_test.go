@@ -42,7 +42,9 @@ func TestServerSpanIsThatOfOtelhttp(t *testing.T) {
 		request func() *http.Request
 		status  int
 	}{
-		{"plain", func() *http.Request { return httptest.NewRequest("POST", "http://tepal.example/predict", strings.NewReader("12345")) }, 200},
+		{"plain", func() *http.Request {
+			return httptest.NewRequest("POST", "http://tepal.example/predict", strings.NewReader("12345"))
+		}, 200},
 		{"a port", func() *http.Request { return httptest.NewRequest("GET", "http://tepal.example:8000/predict?a=1", nil) }, 404},
 		{"port 80", func() *http.Request { return httptest.NewRequest("GET", "http://tepal.example:80/predict", nil) }, 503},
 		{"IPv6", func() *http.Request {
@@ -157,28 +159,31 @@ func TestPartsOfARequest(t *testing.T) {
 	f := newFixture(t, true)
 	h := f.Route("POST", "/predict", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		record := RecordFrom(r.Context())
-		record.StartSpan(SpanQueue).End()
+		record.Event(EventSlot)
 		record.QueueWait = 1500 * time.Microsecond
 		prediction := record.StartPrediction("iris", "1", "sha256:00", 3, 8)
 		prediction.Fail("the prediction failed")
 		prediction.End()
+		record.Event(EventEncoded)
 	}))
 	ask(t, h, "POST", "/predict", "")
 	spans := f.spans.Ended()
-	require.Len(t, spans, 3)
-	queue, prediction, request := spans[0], spans[1], spans[2]
-	assert.Equal(t, "queue", queue.Name())
+	require.Len(t, spans, 2)
+	prediction, request := spans[0], spans[1]
 	assert.Equal(t, "predict iris", prediction.Name())
-	assert.Equal(t, codes.Error, prediction.Status().Code)
-	for _, part := range spans[:2] {
-		assert.Equal(t, trace.SpanKindInternal, part.SpanKind())
-		assert.Equal(t, request.SpanContext().SpanID(), part.Parent().SpanID())
-	}
+	assert.Equal(t, trace.SpanKindInternal, prediction.SpanKind())
+	assert.Equal(t, request.SpanContext().SpanID(), prediction.Parent().SpanID())
+	assert.Equal(t, sdktrace.Status{Code: codes.Error, Description: "the prediction failed"}, prediction.Status())
 	assert.Equal(t, map[string]string{
 		"tepal.model.name": "iris", "tepal.model.version": "1", "tepal.model.digest": "sha256:00",
 		"tepal.rows": "3", "tepal.batch.size": "8", "tepal.queue.wait": "0.0015",
 	}, attributesOf(prediction.Attributes()))
 	assert.Equal(t, "github.com/tepalhq/tepal/telemetry", prediction.InstrumentationScope().Name)
+	require.Len(t, request.Events(), 2)
+	slot, encoded := request.Events()[0], request.Events()[1]
+	assert.Equal(t, []string{"slot acquired", "encoded"}, []string{slot.Name, encoded.Name})
+	assert.False(t, prediction.StartTime().Before(slot.Time))
+	assert.False(t, encoded.Time.Before(prediction.EndTime()))
 }
 
 func TestPartsCostNothingWhenNotSampled(t *testing.T) {
@@ -186,7 +191,7 @@ func TestPartsCostNothingWhenNotSampled(t *testing.T) {
 		h := f.Route("POST", "/predict", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 			record := RecordFrom(r.Context())
 			assert.Zero(t, testing.AllocsPerRun(100, func() {
-				record.StartSpan(SpanDecode).End()
+				record.Event(EventDecoded)
 				span := record.StartPrediction("iris", "1", "sha256:00", 3, 3)
 				span.Fail("nobody hears it")
 				span.End()
@@ -194,7 +199,7 @@ func TestPartsCostNothingWhenNotSampled(t *testing.T) {
 		}))
 		ask(t, h, "POST", "/predict", "")
 	}
-	(&Record{}).StartSpan(SpanQueue).End() // outside a request
+	(&Record{}).Event(EventRead) // outside a request
 }
 
 func TestExemplars(t *testing.T) {
