@@ -293,10 +293,10 @@ func TestMakeTargets(t *testing.T) {
 	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
 	require.NoError(t, err)
 	targets := make(map[string]bool)
-	for _, found := range regexp.MustCompile(`(?m)^([a-z][a-z-]*):`).FindAllStringSubmatch(string(makefile), -1) {
+	for _, found := range regexp.MustCompile(`(?m)^([a-z][a-z0-9-]*):`).FindAllStringSubmatch(string(makefile), -1) {
 		targets[found[1]] = true
 	}
-	called := regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*make ([a-z][a-z-]*)`)
+	called := regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*make ([a-z][a-z0-9-]*)`)
 	count := 0
 	for _, p := range pages(t) {
 		for _, command := range p.commands() {
