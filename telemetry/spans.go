@@ -78,7 +78,7 @@ func (r *Record) StartPrediction(name, version, digest string, rows, batch int) 
 		attrBatchSize.Int(batch),
 		attrQueueWait.Float64(r.QueueWait.Seconds()),
 	))
-	return Span{span}
+	return Span{span} //nolint:spancheck // The caller ends it.
 }
 
 // join finds the trace that the request belongs to, or begins one, and starts the server's span when the trace is
@@ -108,7 +108,7 @@ func (x *exchange) join(r *http.Request) context.Context {
 		trace.WithTimestamp(x.start), trace.WithAttributes(requestAttributes(r, x.layer.endpoint.pattern)...))
 	x.span, x.recording = span.SpanContext(), span
 	x.record.sampled = x
-	return ctx
+	return ctx //nolint:spancheck // endSpan ends it.
 }
 
 // extract reads what the caller says of its trace. Most callers say nothing, and that costs nothing.
