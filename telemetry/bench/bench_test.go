@@ -173,8 +173,8 @@ func TestUsageGrows(t *testing.T) {
 	before := readUsage()
 	for n, deadline := 0, time.Now().Add(10*time.Second); readUsage().since(before).CPU < time.Millisecond; n++ {
 		require.True(t, time.Now().Before(deadline), "no CPU time used by %d rounds of work", n)
-		_, err := json.Marshal(bodies)
-		require.Error(t, err)
+		_, err := json.Marshal(make([]string, n))
+		require.NoError(t, err)
 	}
 	used := readUsage().since(before)
 	assert.Positive(t, used.Mallocs)
