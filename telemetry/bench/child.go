@@ -103,11 +103,15 @@ func (v variant) listen(ctx context.Context, log io.Writer) (net.Addr, func() er
 }
 
 func listenTepal(ctx context.Context, log io.Writer) (net.Addr, func() error, error) {
-	logger := telemetry.NewLogger(log, telemetry.LogOptions{})
+	logger, options, err := shipped(log, "all")
+	if err != nil {
+		return nil, nil, err
+	}
 	srv, err := server.New(ctx, server.Options{
 		Config: server.Config{HTTPAddr: "127.0.0.1:0", OpsAddr: "127.0.0.1:0"}, Source: source(), Logger: logger,
 		NewTelemetry: func(onPanic http.HandlerFunc) (*telemetry.Telemetry, error) {
-			return telemetry.New(ctx, telemetry.Options{Version: "bench", Logger: logger, OnPanic: onPanic})
+			options.OnPanic = onPanic
+			return telemetry.New(ctx, options)
 		},
 	})
 	if err != nil {
