@@ -20,7 +20,6 @@ import (
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
-	meternoop "go.opentelemetry.io/otel/metric/noop"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 
@@ -215,9 +214,7 @@ func stock(ctx context.Context, served *repository.Served, log io.Writer) (http.
 	}
 	handler = logged(zerolog.New(log).With().Timestamp().Logger(), handler)
 	handler = promhttp.InstrumentHandlerDuration(durations, handler, promhttp.WithExemplarFromContext(exemplar))
-	handler = otelhttp.NewHandler(handler, "predict",
-		otelhttp.WithTracerProvider(provider), otelhttp.WithMeterProvider(meternoop.NewMeterProvider()))
-	return handler, provider.Shutdown, nil
+	return otelhttp.NewHandler(handler, "predict", otelhttp.WithTracerProvider(provider)), provider.Shutdown, nil
 }
 
 // exemplar names the trace of a request that is sampled.
