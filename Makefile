@@ -19,7 +19,7 @@ tool = go tool -modfile=tools/$(1)/go.mod $(1)
 ##@ Use
 .PHONY: help
 help: ## List the targets
-	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk 'BEGIN {FS = ":.*## "} /^##@/ {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## Serve the embedded Iris model on port 8000
@@ -70,6 +70,11 @@ fuzz: ## Fuzz every parser for FUZZTIME each
 .PHONY: bench
 bench: ## Run the benchmarks that match BENCH
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+.PHONY: bench-telemetry
+bench-telemetry: ## Measure what telemetry costs, into docs/performance.md (needs Linux; ARGS for its flags)
+	CGO_ENABLED=0 go build -trimpath -o bin/bench ./telemetry/bench
+	bin/bench --commit '$(VERSION)' --write docs/performance.md $(ARGS)
 
 .PHONY: verify
 verify: test lint smoke retrain oracle-check drift-oracle-check ## Check everything that a release promises (needs curl and Python 3.11)
