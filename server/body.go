@@ -128,8 +128,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, x *exchange) b
 		s.refuseBody(w, r)
 		return false
 	}
-	body := &meteredBody{Reader: http.MaxBytesReader(w, r.Body, s.config.MaxBodyBytes), server: s, x: x}
-	_, err := x.body.ReadFrom(body)
+	_, err := x.body.ReadFrom(s.limitBody(w, r, x))
 	if err == nil {
 		return true
 	}
@@ -148,6 +147,19 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, x *exchange) b
 		fail(w, r, &model.Error{Kind: model.KindMalformed, Type: "malformed-body", Detail: "the body could not be read to its end"})
 	}
 	return false
+}
+
+// limitBody bounds what is read of a body. One that says how long it is, and is
+// not too long, ends there; a small one is not worth counting either.
+func (s *Server) limitBody(w http.ResponseWriter, r *http.Request, x *exchange) io.Reader {
+	if r.ContentLength >= 0 && r.ContentLength <= freeBodyBytes {
+		return r.Body
+	}
+	body := io.Reader(r.Body)
+	if r.ContentLength < 0 {
+		body = http.MaxBytesReader(w, r.Body, s.config.MaxBodyBytes)
+	}
+	return &meteredBody{Reader: body, server: s, x: x}
 }
 
 // refuseBody answers for a body beyond the limit.

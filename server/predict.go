@@ -47,7 +47,7 @@ func (s *Server) recycle(x *exchange) {
 func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 	// A refusal does not wait for the body that it refuses to read, and the
 	// connection is of no use with a body still on its way.
-	w.Header().Set("Connection", "close")
+	w.Header()["Connection"] = closeConnection
 	read := false
 	defer func() {
 		if !read {
@@ -74,7 +74,7 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if !s.draining.Load() {
-		w.Header().Del("Connection")
+		delete(w.Header(), "Connection")
 	}
 	if err := s.answer(r.Context(), served, x); err != nil {
 		fail(w, r, err)

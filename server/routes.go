@@ -56,11 +56,14 @@ func (s *Server) opsRoutes() http.Handler {
 func (s *Server) closeWhileDraining(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if s.draining.Load() {
-			w.Header().Set("Connection", "close")
+			w.Header()["Connection"] = closeConnection
 		}
 		next.ServeHTTP(w, r)
 	})
 }
+
+// closeConnection is the value of the header Connection. It is never written to.
+var closeConnection = []string{"close"}
 
 func notFound(w http.ResponseWriter, r *http.Request) {
 	fail(w, r, &model.Error{Kind: model.KindNotFound, Type: "unknown-path", Detail: "there is nothing at this path"})

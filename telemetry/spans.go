@@ -195,18 +195,20 @@ func (x *exchange) endSpan(o outcome) {
 	if span == nil {
 		return
 	}
+	attrs := make([]attribute.KeyValue, 0, 4)
 	if o.status != 0 {
-		span.SetAttributes(semconv.HTTPResponseStatusCode(o.status))
+		attrs = append(attrs, semconv.HTTPResponseStatusCode(o.status))
 	}
 	if size := x.requestSize(); size > 0 {
-		span.SetAttributes(semconv.HTTPRequestBodySize(int(size)))
+		attrs = append(attrs, semconv.HTTPRequestBodySize(int(size)))
 	}
 	if x.response.size > 0 {
-		span.SetAttributes(semconv.HTTPResponseBodySize(int(x.response.size)))
+		attrs = append(attrs, semconv.HTTPResponseBodySize(int(x.response.size)))
 	}
 	if x.record.ErrorType != "" {
-		span.SetAttributes(semconv.ErrorTypeKey.String(x.record.ErrorType))
+		attrs = append(attrs, semconv.ErrorTypeKey.String(x.record.ErrorType))
 	}
+	span.SetAttributes(attrs...)
 	switch {
 	case o.panicked():
 		span.AddEvent(semconv.ExceptionEventName, trace.WithAttributes(
