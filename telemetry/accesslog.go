@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -104,26 +105,6 @@ func (x *exchange) log(o outcome) {
 	line := slog.NewRecord(x.start.Add(o.latency), o.severity, x.message(o), 0)
 	x.describe(o)
 	line.AddAttrs(slog.Any(requestKey, &x.info))
-	record := &x.record
-	if record.ModelName != "" {
-		line.AddAttrs(slog.String("model", record.ModelName), slog.String("model_version", record.ModelVersion))
-	}
-	if record.Rows > 0 {
-		line.AddAttrs(slog.Int("rows", record.Rows))
-	}
-	if record.QueueWait > 0 {
-		line.AddAttrs(slog.Duration("queue_wait", record.QueueWait))
-	}
-	if record.ErrorType != "" {
-		line.AddAttrs(slog.String("problem", record.ErrorType))
-	}
-	// The cause of a 4xx is in the answer, and may repeat the payload, which is not logged.
-	if record.Err != nil && (o.status >= 500 || o.panicked() || o.aborted) {
-		line.AddAttrs(slog.Any("error", record.Err))
-	}
-	if o.panicked() {
-		line.AddAttrs(slog.String("stack", string(o.stack)))
-	}
 	_ = handler.Handle(ctx, line) // a log that cannot be written has nowhere to say so
 }
 
@@ -146,14 +127,29 @@ func (x *exchange) message(o outcome) string {
 	return name + " " + strconv.Itoa(o.status)
 }
 
-// describe fills in what the line tells of the request itself.
+// describe fills in what the line tells of the request.
 func (x *exchange) describe(o outcome) {
 	r := x.request
 	x.info = requestInfo{
-		method: clip(r.Method, maxLoggedMethod), url: clip(r.URL.RequestURI(), maxLoggedText), protocol: r.Proto,
+		method: clip(r.Method, maxLoggedMethod), url: clip(target(r), maxLoggedText), protocol: r.Proto,
 		remoteIP: remoteIP(r.RemoteAddr), userAgent: clip(r.UserAgent(), maxLoggedText),
 		status: o.status, latency: o.latency, requestSize: x.requestSize(), responseSize: x.response.size,
+		model: x.record.ModelName, modelVersion: x.record.ModelVersion, rows: x.record.Rows,
+		queueWait: x.record.QueueWait, problem: x.record.ErrorType,
 	}
+	// The cause of a 4xx is in the answer, and may repeat the payload, which is not logged.
+	if x.record.Err != nil && (o.status >= 500 || o.panicked() || o.aborted) {
+		x.info.err = errorText(x.record.Err)
+	}
+	x.info.stack = string(o.stack)
+}
+
+// target is the path and the query, as they came where that is all that came: a proxy's form may hold a password.
+func target(r *http.Request) string {
+	if strings.HasPrefix(r.RequestURI, "/") {
+		return r.RequestURI
+	}
+	return r.URL.RequestURI()
 }
 
 func remoteIP(addr string) string {

@@ -151,12 +151,12 @@ func (h *logHandler) Handle(ctx context.Context, record slog.Record) error {
 		h.layout.ids(e, h.project, span)
 	}
 	var space [usualAttrs]slog.Attr
-	about := h.writeTop(e, h.attrs(space[:0], record))
-	return h.out.send(e, about && record.Level < slog.LevelWarn)
+	request := h.writeTop(e, h.attrs(space[:0], record))
+	return h.out.send(e, request && record.Level < slog.LevelWarn)
 }
 
 // writeTop writes the attributes at the top level of a line, and reports whether the line is about a request.
-func (h *logHandler) writeTop(e *zerolog.Event, attrs []slog.Attr) (about bool) {
+func (h *logHandler) writeTop(e *zerolog.Event, attrs []slog.Attr) (request bool) {
 	var space [usualAttrs]slog.Attr
 	fields := appendFields(space[:0], attrs, h.layout, 0, 0)
 	for i, field := range fields {
@@ -164,13 +164,14 @@ func (h *logHandler) writeTop(e *zerolog.Event, attrs []slog.Attr) (about bool) 
 			continue
 		}
 		if info, ok := requestOf(field.Value); ok {
-			about = true
+			request = true
 			h.layout.request(e, info)
+			h.layout.about.write(e, info)
 			continue
 		}
 		writeValue(e, field.Key, field.Value, 0)
 	}
-	return about
+	return request
 }
 
 // requestOf returns the request that an attribute of the middleware tells of.

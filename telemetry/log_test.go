@@ -535,11 +535,12 @@ func stripColor(line string) string {
 
 func BenchmarkAccessLine(b *testing.B) {
 	log := NewLogger(io.Discard, LogOptions{Project: "demo"})
+	info := &requestInfo{
+		method: "POST", url: "/predict", status: 200, latency: 123 * time.Microsecond, remoteIP: "127.0.0.1", protocol: "HTTP/1.1",
+		requestSize: 75, responseSize: 250, model: "iris", modelVersion: "1", rows: 1,
+	}
 	b.ReportAllocs()
 	for b.Loop() {
-		log.LogAttrs(b.Context(), slog.LevelInfo, "POST /predict 200",
-			slog.Group("httpRequest", slog.String("requestMethod", "POST"), slog.String("requestUrl", "/predict"), slog.Int("status", 200),
-				slog.Duration("latency", 123*time.Microsecond), slog.String("remoteIp", "127.0.0.1")),
-			slog.String("model", "iris"), slog.String("model_version", "1"), slog.Int("rows", 1))
+		log.LogAttrs(b.Context(), slog.LevelInfo, "POST /predict 200", slog.Any(requestKey, info))
 	}
 }

@@ -33,8 +33,9 @@ type layout struct {
 	severities              [4]string // of debug, info, warn and error
 	// ids writes the fields of a trace.
 	ids func(e *zerolog.Event, project string, span trace.SpanContext)
-	// request writes the fields of an answered request.
+	// request writes the fields of an answered request; about names the rest of its line.
 	request func(e *zerolog.Event, r *requestInfo)
+	about   about
 	// renamed has the attributes that the format has a name of its own for.
 	renamed map[string]string
 	// constant is what every line says of its origin; pairs of key and text.
@@ -78,22 +79,58 @@ func (l *layout) severityName(level slog.Level) string {
 	return l.severities[3]
 }
 
-// requestInfo is an answered request, as the line about it tells it. Each format has its own names for that.
+// requestInfo is all that the line about an answered request tells. Each format has its own names for that. What is zero
+// is left out, but for sizes and the latency.
 type requestInfo struct {
 	method, url, remoteIP, userAgent, protocol string
-	status                                     int // 0: none was sent
+	status                                     int
 	latency                                    time.Duration
 	requestSize, responseSize                  int64
+
+	model, modelVersion string
+	rows                int
+	queueWait           time.Duration
+	problem, err, stack string
 }
 
-// LogValue implements slog.LogValuer for handlers of others: the form that Cloud Logging shows as a request.
+// LogValue implements slog.LogValuer for handlers of others: the form that Cloud Logging shows as a request, and the rest.
 func (r *requestInfo) LogValue() slog.Value {
-	attrs := []slog.Attr{
+	return slog.GroupValue(
 		slog.String("requestMethod", r.method), slog.String("requestUrl", r.url), slog.Int("status", r.status),
 		slog.Duration("latency", r.latency), slog.String("remoteIp", r.remoteIP), slog.String("userAgent", r.userAgent),
 		slog.Int64("requestSize", r.requestSize), slog.Int64("responseSize", r.responseSize), slog.String("protocol", r.protocol),
+		slog.String("model", r.model), slog.String("model_version", r.modelVersion), slog.Int("rows", r.rows),
+		slog.Duration("queue_wait", r.queueWait), slog.String("problem", r.problem), slog.String("error", r.err), slog.String("stack", r.stack),
+	)
+}
+
+// about are the names of what a line tells beside the request itself.
+type about struct{ model, modelVersion, rows, queueWait, problem, err, stack string }
+
+func plainAbout() about {
+	return about{"model", "model_version", "rows", "queue_wait", "problem", "error", "stack"}
+}
+
+func ecsAbout() about {
+	return about{
+		"tepal.model.name", "tepal.model.version", "tepal.rows", "tepal.queue_wait", "error.type", "error.message", "error.stack_trace",
 	}
-	return slog.GroupValue(attrs...)
+}
+
+func (a *about) write(e *zerolog.Event, r *requestInfo) {
+	if r.model != "" {
+		e.Str(a.model, r.model).Str(a.modelVersion, r.modelVersion)
+	}
+	if r.rows > 0 {
+		e.Int(a.rows, r.rows)
+	}
+	if r.queueWait > 0 {
+		var space [32]byte
+		e.Bytes(a.queueWait, appendSeconds(space[:0], r.queueWait))
+	}
+	writeText(e, a.problem, r.problem)
+	writeText(e, a.err, r.err)
+	writeText(e, a.stack, r.stack)
 }
 
 // The fields of a trace in Cloud Logging, and those that are for people and for other systems.
@@ -110,6 +147,7 @@ func gcpLayout() *layout {
 	return &layout{
 		time: timeKey, severity: severityKey, message: messageKey,
 		severities: [4]string{"DEBUG", "INFO", "WARNING", "ERROR"},
+		about:      plainAbout(),
 		reserved:   []string{timeKey, severityKey, messageKey, traceKey, spanKey, cloudTraceKey, cloudSpanKey, cloudSampledKey},
 		ids: func(e *zerolog.Event, project string, span trace.SpanContext) {
 			writeIDs(e, traceKey, spanKey, span)
@@ -142,6 +180,7 @@ func plainLayout() *layout {
 	return &layout{
 		time: timeKey, severity: "level", message: messageKey,
 		severities: [4]string{"debug", "info", "warn", "error"},
+		about:      plainAbout(),
 		reserved: []string{timeKey, "level", messageKey, traceKey, spanKey, "method", "url", "status", "duration_seconds",
 			"remote_ip", "user_agent", "request_bytes", "response_bytes", "protocol"},
 		ids: func(e *zerolog.Event, _ string, span trace.SpanContext) { writeIDs(e, traceKey, spanKey, span) },
@@ -163,15 +202,13 @@ func ecsLayout() *layout {
 	return &layout{
 		time: "@timestamp", severity: "log.level", message: messageKey,
 		severities: [4]string{"debug", "info", "warn", "error"},
+		about:      ecsAbout(),
 		constant:   []string{"ecs.version", ecsVersion, "service.name", serviceName},
 		reserved: []string{"@timestamp", "log.level", messageKey, "ecs.version", "service.name", "trace.id", "span.id",
 			"http.request.method", "url.original", "http.response.status_code", "event.duration", "client.ip",
 			"user_agent.original", "http.request.body.bytes", "http.response.body.bytes", "http.version"},
-		renamed: map[string]string{
-			"error": "error.message", "stack": "error.stack_trace", "problem": "error.type",
-			"model": "tepal.model.name", "model_version": "tepal.model.version", "rows": "tepal.rows", "queue_wait": "tepal.queue_wait",
-		},
-		ids: func(e *zerolog.Event, _ string, span trace.SpanContext) { writeIDs(e, "trace.id", "span.id", span) },
+		renamed: ecsRenamed(),
+		ids:     func(e *zerolog.Event, _ string, span trace.SpanContext) { writeIDs(e, "trace.id", "span.id", span) },
 		request: func(e *zerolog.Event, r *requestInfo) {
 			e.Str("http.request.method", r.method).Str("url.original", r.url)
 			writeStatus(e, "http.response.status_code", r.status)
@@ -180,6 +217,15 @@ func ecsLayout() *layout {
 			e.Int64("http.request.body.bytes", r.requestSize).Int64("http.response.body.bytes", r.responseSize)
 			e.Str("http.version", strings.TrimPrefix(r.protocol, "HTTP/"))
 		},
+	}
+}
+
+// ecsRenamed gives the attributes of other lines the names that those of requests have.
+func ecsRenamed() map[string]string {
+	from, to := plainAbout(), ecsAbout()
+	return map[string]string{
+		from.model: to.model, from.modelVersion: to.modelVersion, from.rows: to.rows, from.queueWait: to.queueWait,
+		from.problem: to.problem, from.err: to.err, from.stack: to.stack,
 	}
 }
 

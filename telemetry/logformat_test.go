@@ -15,12 +15,9 @@ func TestFormats(t *testing.T) {
 	request := &requestInfo{
 		method: "POST", url: "/predict?a=1", remoteIP: "192.0.2.7", userAgent: "curl/8", protocol: "HTTP/1.1",
 		status: 500, latency: 2500 * time.Microsecond, requestSize: 12, responseSize: 345,
+		model: "iris", modelVersion: "1", rows: 2, queueWait: time.Millisecond, problem: "internal-error", err: "cause", stack: "frames",
 	}
-	attrs := []slog.Attr{
-		slog.Any(requestKey, request), slog.String("model", "iris"), slog.String("model_version", "1"), slog.Int("rows", 2),
-		slog.Duration("queue_wait", time.Millisecond), slog.String("problem", "internal-error"), slog.Any("error", errors.New("cause")),
-		slog.String("stack", "frames"), slog.String("other", "x"),
-	}
+	attrs := []slog.Attr{slog.Any(requestKey, request), slog.String("other", "x")}
 	tests := map[Format]string{
 		FormatGCP: `{"time":"2026-01-02T02:04:05.000000600Z","severity":"ERROR","message":"m",` +
 			`"trace_id":"` + exampleTraceID + `","span_id":"` + exampleParentID + `",` +
@@ -55,6 +52,12 @@ func TestFormatsKeepTheirFields(t *testing.T) {
 		line := logAt(t, t.Context(), nil, LogOptions{Format: format}, slog.LevelInfo, "m", slog.String(key, "mine"))
 		assert.Contains(t, line, `"`+key+`_":"mine"`)
 	}
+}
+
+// The attributes of other lines have the same names as those of requests.
+func TestECSNamesOfOtherLines(t *testing.T) {
+	line := logAt(t, t.Context(), nil, LogOptions{Format: FormatECS}, slog.LevelError, "m", slog.String("model", "iris"), slog.Any("error", errors.New("cause")))
+	assert.Contains(t, line, `"tepal.model.name":"iris","error.message":"cause"`)
 }
 
 // A handler of another package shows the request too.

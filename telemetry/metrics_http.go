@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -89,6 +90,7 @@ type outcomeLabels struct {
 type routeSeries struct {
 	metrics *httpMetrics
 	route   string
+	last    atomic.Pointer[series] // mostly the one asked for next
 
 	mu    sync.RWMutex
 	known map[outcomeLabels]*series
@@ -100,16 +102,19 @@ func (m *Metrics) newRouteSeries(route string) *routeSeries {
 
 // of returns the series of an outcome.
 func (r *routeSeries) of(labels outcomeLabels) *series {
+	if s := r.last.Load(); s != nil && s.labels == labels {
+		return s
+	}
 	r.mu.RLock()
 	s := r.known[labels]
 	r.mu.RUnlock()
-	if s != nil {
-		return s
+	if s == nil {
+		s = r.resolve(labels)
+		r.mu.Lock()
+		r.known[labels] = s
+		r.mu.Unlock()
 	}
-	s = r.resolve(labels)
-	r.mu.Lock()
-	r.known[labels] = s
-	r.mu.Unlock()
+	r.last.Store(s)
 	return s
 }
 
@@ -120,6 +125,7 @@ func (r *routeSeries) resolve(labels outcomeLabels) *series {
 	}
 	errorType := labelValue(labels.errorType)
 	s := &series{
+		labels: labels,
 		duration: r.metrics.duration.WithLabelValues(
 			r.route, labels.method, code, errorType, labelValue(labels.modelName), labelValue(labels.modelVersion)),
 		requestSize:  r.metrics.requestSize.WithLabelValues(r.route, labels.method, code),
@@ -133,6 +139,7 @@ func (r *routeSeries) resolve(labels outcomeLabels) *series {
 
 // series are what one kind of outcome on one route feeds.
 type series struct {
+	labels                              outcomeLabels
 	duration, requestSize, responseSize prometheus.Observer
 	problems                            prometheus.Counter // nil for success
 }
