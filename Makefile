@@ -25,6 +25,10 @@ help: ## List the targets
 run: build ## Serve the embedded Iris model on port 8000
 	exec bin/tepal serve
 
+.PHONY: observe
+observe: build bin/otelcol ## Serve, watched by a Collector and Prometheus, with some load (needs curl and prometheus)
+	scripts/observe.sh
+
 .PHONY: build
 build: ## Build the static binary bin/tepal
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/tepal ./cmd/tepal
@@ -50,6 +54,15 @@ lint: ## Run the linters, and see that the module files are tidy
 .PHONY: smoke
 smoke: build ## Start the real binary, ask it for a prediction, stop it (needs curl)
 	scripts/smoke.sh bin/tepal
+
+# Built once: a minute.
+bin/otelcol: $(wildcard tools/otelcol/*)
+	cd tools/otelcol && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../$@ .
+
+.PHONY: test-telemetry
+test-telemetry: build bin/otelcol ## Follow a request through a real Collector and a real Prometheus (needs prometheus)
+	@command -v prometheus >/dev/null || { echo 'there is no prometheus: apt-get install prometheus' >&2; exit 1; }
+	cd telemetry/interop && go test -tags real -count=1 .
 
 .PHONY: cover
 cover: ## Show the test coverage of each function
