@@ -25,6 +25,10 @@ help: ## List the targets
 run: build ## Serve the embedded Iris model on port 8000
 	exec bin/tepal serve
 
+.PHONY: observe
+observe: build bin/otelcol ## Serve, watched by a Collector and Prometheus, with some load (needs curl and prometheus)
+	scripts/observe.sh
+
 .PHONY: build
 build: ## Build the static binary bin/tepal
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/tepal ./cmd/tepal
@@ -58,6 +62,15 @@ alerts: ## Fire every alert, and check the queries of rules, dashboards and play
 	@command -v promtool >/dev/null || { echo 'promtool is missing: install Debian'\''s package prometheus, or a release of Prometheus' >&2; exit 1; }
 	go test -count=1 ./telemetry/alerts
 
+# Built once, from source: half a minute with its modules at hand.
+bin/otelcol: $(wildcard tools/otelcol/*)
+	cd tools/otelcol && CGO_ENABLED=0 go build -trimpath -ldflags '-s -w' -o ../../$@ .
+
+.PHONY: test-telemetry
+test-telemetry: build bin/otelcol ## Follow a request through a real Collector and a real Prometheus (needs prometheus)
+	@command -v prometheus >/dev/null || { echo 'there is no prometheus: apt-get install prometheus' >&2; exit 1; }
+	cd telemetry/interop && go test -tags real -count=1 .
+
 .PHONY: cover
 cover: ## Show the test coverage of each function
 	go test -coverprofile=coverage.out ./...
@@ -77,7 +90,7 @@ bench-telemetry: ## Measure what telemetry costs, into docs/performance.md (need
 	bin/bench --commit '$(VERSION)' --write docs/performance.md $(ARGS)
 
 .PHONY: verify
-verify: test lint smoke retrain oracle-check drift-oracle-check ## Check everything that a release promises (needs curl and Python 3.11)
+verify: test lint smoke alerts test-telemetry retrain oracle-check drift-oracle-check ## Check everything that a release promises (needs curl, prometheus and Python 3.11)
 	$(MAKE) fuzz FUZZTIME=10s
 
 .PHONY: retrain
