@@ -6,6 +6,8 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -120,20 +122,61 @@ func TestLogBuffer(t *testing.T) {
 	})
 }
 
+// stuckWriter takes nothing until it is released.
+type stuckWriter struct {
+	sink
+	release chan struct{}
+}
+
+func (w *stuckWriter) Write(p []byte) (int, error) {
+	<-w.release
+	return w.sink.Write(p)
+}
+
 func TestLogBufferIsBounded(t *testing.T) {
-	out := &sink{}
+	out := &stuckWriter{release: make(chan struct{})}
 	buffer := NewLogBuffer(out)
-	line := make([]byte, 1000)
-	for range logBufferBytes/1000 + 1 {
-		_, err := buffer.Write(line)
-		require.NoError(t, err)
+	const lines, half = 300, (logBufferBegin + 999) / 1000
+	write := func(i int) {
+		_, err := fmt.Fprintf(buffer, "%-999d\n", i)
+		assert.NoError(t, err)
 	}
-	require.Len(t, out.all(), 1)
-	assert.Len(t, out.all()[0], logBufferBytes/1000*1000, "whole lines")
+	for i := range half {
+		write(i)
+	}
+	require.Eventually(t, func() bool {
+		buffer.mu.Lock()
+		defer buffer.mu.Unlock()
+		return len(buffer.held) == 0
+	}, 10*time.Second, time.Millisecond, "half full, and nobody began to write")
+	written := make(chan int, lines)
+	go func() {
+		defer close(written)
+		for i := half; i < lines; i++ {
+			write(i)
+			written <- i
+		}
+	}()
+	// One buffer is being written, and then another is full.
+	require.Eventually(t, func() bool { return len(written) == logBufferBytes/1000 }, 10*time.Second, time.Millisecond)
+	close(out.release)
+	for range written {
+	}
+	require.NoError(t, buffer.Flush())
+	var got []int
+	for line := range strings.Lines(strings.Join(out.all(), "")) {
+		n, err := strconv.Atoi(strings.TrimSpace(line))
+		require.NoError(t, err)
+		got = append(got, n)
+	}
+	require.Len(t, got, lines, "nothing is given up")
+	assert.IsIncreasing(t, got)
+
 	_, err := buffer.Write(make([]byte, 3*logBufferBytes))
 	require.NoError(t, err)
 	require.NoError(t, buffer.Flush())
-	assert.Equal(t, logBufferBytes, cap(buffer.held), "a long line leaves no memory behind")
+	require.NoError(t, buffer.Flush())
+	assert.Equal(t, []int{logBufferBytes, logBufferBytes}, []int{cap(buffer.held), cap(buffer.spare)}, "a long line leaves no memory behind")
 }
 
 // flakyWriter fails as often as it is told to.

@@ -8,8 +8,10 @@ import (
 	"log"
 	"log/slog"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -140,7 +142,7 @@ func (h *logHandler) Handle(ctx context.Context, record slog.Record) error {
 		return nil // zerolog is disabled for the whole process
 	}
 	if !record.Time.IsZero() {
-		writeTime(e, h.layout.time, record.Time)
+		h.out.clock.write(e, h.layout.time, record.Time)
 	}
 	e.Str(h.layout.severity, h.layout.severityName(record.Level))
 	e.Str(h.layout.message, record.Message)
@@ -204,6 +206,7 @@ func (h *logHandler) attrs(dst []slog.Attr, record slog.Record) []slog.Attr {
 type lineWriter struct {
 	logger zerolog.Logger // writes to this lineWriter
 	flush  func() error
+	clock  clock
 
 	mu  sync.Mutex
 	w   io.Writer
@@ -238,4 +241,36 @@ func (l *lineWriter) Write(line []byte) (int, error) {
 func writeTime(e *zerolog.Event, key string, t time.Time) {
 	var space [len(timeLayout)]byte
 	e.Bytes(key, t.UTC().AppendFormat(space[:0], timeLayout))
+}
+
+// clock writes times as writeTime does, and works the second out once: the lines of a busy second share it.
+type clock struct{ last atomic.Pointer[second] }
+
+// maxUnix is the last second whose year has four digits.
+const maxUnix = 253402300799
+
+type second struct {
+	unix int64
+	text [len("2006-01-02T15:04:05.")]byte
+}
+
+func (c *clock) write(e *zerolog.Event, key string, t time.Time) {
+	unix := t.Unix()
+	if unix < 0 || unix > maxUnix {
+		writeTime(e, key, t)
+		return
+	}
+	s := c.last.Load()
+	if s == nil || s.unix != unix {
+		s = &second{unix: unix}
+		t.UTC().AppendFormat(s.text[:0], "2006-01-02T15:04:05.")
+		c.last.Store(s)
+	}
+	const nano = uint64(time.Second)
+	var space [len(timeLayout)]byte
+	text := append(space[:0], s.text[:]...)
+	at := len(text) - 1
+	text = strconv.AppendUint(text[:at], uint64(t.Nanosecond())+nano, 10) // the leading 1 keeps the zeros and becomes the point
+	text[at] = '.'
+	e.Bytes(key, append(text, 'Z'))
 }

@@ -66,6 +66,23 @@ func TestLogLineIsExact(t *testing.T) {
 	assert.Equal(t, `{"time":"2026-01-02T02:04:05.000000600Z","severity":"WARNING","message":"hello","n":1}`+"\n", line)
 }
 
+// The second is kept from line to line; what is after it is not, and the form is that of time.Time.
+func TestLogTimes(t *testing.T) {
+	out := &sink{}
+	handler := NewLogger(out, LogOptions{}).Handler()
+	base := time.Date(2026, 12, 31, 23, 59, 59, 0, time.UTC)
+	times := []time.Time{
+		base, base.Add(1), base.Add(999_999_999), base.Add(time.Second), base.Add(1_100_000_000).In(time.FixedZone("", -7200)), base,
+		time.Date(1969, 7, 20, 20, 17, 40, 5, time.UTC), time.Date(9999, 12, 31, 23, 59, 59, 0, time.UTC), time.Date(10000, 1, 1, 0, 0, 0, 1, time.UTC),
+	}
+	for _, at := range times {
+		require.NoError(t, handler.Handle(t.Context(), slog.NewRecord(at, slog.LevelInfo, "m", 0)))
+	}
+	for i, line := range out.lines(t) {
+		assert.Equal(t, times[i].UTC().Format(timeLayout), line["time"])
+	}
+}
+
 func TestLogSeverity(t *testing.T) {
 	for level, want := range map[slog.Level]string{
 		-8: "DEBUG", slog.LevelDebug: "DEBUG", -1: "DEBUG",

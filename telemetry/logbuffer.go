@@ -6,29 +6,35 @@ import (
 	"time"
 )
 
-// The bounds of a LogBuffer: what it holds, and for how long.
+// The bounds of a LogBuffer: what it holds, when it begins to write, and for how long a line waits.
 const (
 	logBufferBytes = 64 << 10
+	logBufferBegin = logBufferBytes / 2
 	logBufferDelay = 100 * time.Millisecond
 )
 
 // LogBuffer is a writer that gathers lines, because a write to a pipe costs more than all else that is done to log a
-// request. What it holds is written when it is full, 100 ms after its first line came in, and by Flush and Close; what it
-// holds at the moment of a SIGKILL is lost. A writer that blocks makes those wait who write to the buffer, so that no line
-// is given up; a line is lost only when writing it fails. Safe for concurrent use.
+// request. What it holds is written by a goroutine of its own when it is half full and 100 ms after its first line came
+// in, and at once by Flush; what it holds at the moment of a SIGKILL is lost. While a write is under way lines go into a
+// second buffer of the same size; when that is full too, those who write to it wait, so that no line is given up. A line
+// is lost only when writing it fails. Safe for concurrent use.
 type LogBuffer struct {
-	w io.Writer
+	writing sync.Mutex // held by the one who writes, who alone has the spare
+	w       io.Writer
+	spare   []byte
 
 	mu    sync.Mutex
 	lost  func(lines int) // told how many lines a failed write has lost
 	held  []byte
 	lines int         // held
-	timer *time.Timer // writes what is held; nil while nothing is
+	timer *time.Timer // writes what is held; nil before the first line
 }
 
 // NewLogBuffer returns a buffer in front of w. Options.LogBuffer has the lines counted that it loses.
 func NewLogBuffer(w io.Writer) *LogBuffer {
-	return &LogBuffer{w: w, lost: func(int) {}, held: make([]byte, 0, logBufferBytes)}
+	return &LogBuffer{
+		w: w, lost: func(int) {}, held: make([]byte, 0, logBufferBytes), spare: make([]byte, 0, logBufferBytes),
+	}
 }
 
 func (b *LogBuffer) onLost(lost func(lines int)) {
@@ -42,40 +48,52 @@ func (b *LogBuffer) Write(line []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var err error
-	if len(b.held)+len(line) > logBufferBytes {
-		err = b.flush()
+	for len(b.held) > 0 && len(b.held)+len(line) > logBufferBytes {
+		b.mu.Unlock()
+		err = b.Flush()
+		b.mu.Lock()
 	}
+	before := len(b.held)
 	b.held = append(b.held, line...)
 	b.lines++
-	if b.timer == nil {
-		b.timer = time.AfterFunc(logBufferDelay, func() { _ = b.Flush() }) // lost was told
+	switch {
+	case before == 0:
+		b.arm(logBufferDelay)
+	case before < logBufferBegin && len(b.held) >= logBufferBegin:
+		b.arm(0)
 	}
 	return len(line), err
 }
 
-// Flush writes what is held.
-func (b *LogBuffer) Flush() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.flush()
+func (b *LogBuffer) arm(delay time.Duration) {
+	if b.timer == nil {
+		b.timer = time.AfterFunc(delay, func() { _ = b.Flush() }) // lost was told
+		return
+	}
+	b.timer.Reset(delay)
 }
 
-func (b *LogBuffer) flush() error {
+// Flush writes what is held, after what is being written.
+func (b *LogBuffer) Flush() error {
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	b.mu.Lock()
+	out, lines, lost := b.held, b.lines, b.lost
+	b.held, b.lines = b.spare, 0
 	if b.timer != nil {
 		b.timer.Stop()
-		b.timer = nil
 	}
-	if len(b.held) == 0 {
+	b.mu.Unlock()
+	b.spare = out[:0]
+	if cap(out) > logBufferBytes {
+		b.spare = make([]byte, 0, logBufferBytes) // one long line does not keep its memory
+	}
+	if lines == 0 {
 		return nil
 	}
-	_, err := b.w.Write(b.held)
+	_, err := b.w.Write(out)
 	if err != nil {
-		b.lost(b.lines)
-	}
-	b.lines = 0
-	b.held = b.held[:0]
-	if cap(b.held) > logBufferBytes {
-		b.held = make([]byte, 0, logBufferBytes) // one long line does not keep its memory
+		lost(lines)
 	}
 	return err
 }

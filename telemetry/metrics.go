@@ -76,7 +76,8 @@ func newMetrics(registry *prometheus.Registry, version, commit string) *Metrics 
 	return m
 }
 
-// both makes a histogram keep its classic buckets and native ones beside them, for scrapers that ask for protobuf.
+// both makes a histogram of durations keep its classic buckets and native ones beside them, for scrapers that ask for
+// protobuf. Sizes, rows and shares have classic ones alone: native ones would cost each request more than they tell.
 func both(o prometheus.HistogramOpts) prometheus.HistogramOpts {
 	o.NativeHistogramBucketFactor = 1.1 // a quantile is then off by 5 % at most
 	o.NativeHistogramMaxBucketNumber = 160

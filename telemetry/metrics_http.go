@@ -41,16 +41,16 @@ func newHTTPMetrics(registry *prometheus.Registry) httpMetrics {
 			Help:    "Time from the first look at a request to the end of its handler.",
 			Buckets: durationBuckets(),
 		}), []string{"http_route", "http_request_method", "http_response_status_code", "error_type", "model_name", "model_version"}),
-		requestSize: prometheus.NewHistogramVec(both(prometheus.HistogramOpts{
+		requestSize: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "http_server_request_body_size_bytes",
 			Help:    "Size of the bodies of requests.",
 			Buckets: sizeBuckets(),
-		}), outcome),
-		responseSize: prometheus.NewHistogramVec(both(prometheus.HistogramOpts{
+		}, outcome),
+		responseSize: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "http_server_response_body_size_bytes",
 			Help:    "Size of the bodies of answers.",
 			Buckets: sizeBuckets(),
-		}), outcome),
+		}, outcome),
 		problems: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "tepal_problems_total",
 			Help: "Requests that went wrong, by the problem's type.",

@@ -49,16 +49,16 @@ func newModelVecs(registry *prometheus.Registry) modelVecs {
 			Name: "tepal_predictions_total",
 			Help: "Predictions answered, by the label predicted.",
 		}, append(model, "label")),
-		confidence: prometheus.NewHistogramVec(both(prometheus.HistogramOpts{
+		confidence: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "tepal_prediction_confidence_ratio",
 			Help:    "Highest probability of each prediction.",
 			Buckets: confidenceBuckets(),
-		}), model),
-		rows: prometheus.NewHistogramVec(both(prometheus.HistogramOpts{
+		}, model),
+		rows: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "tepal_request_rows",
 			Help:    "Instances in a request that was predicted.",
 			Buckets: rowBuckets(),
-		}), model),
+		}, model),
 		program: prometheus.NewHistogramVec(both(prometheus.HistogramOpts{
 			Name:    "tepal_program_row_seconds",
 			Help:    "Time that the model's program took, divided by the instances of the request.",
