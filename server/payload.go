@@ -9,6 +9,7 @@ import (
 
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/repository"
+	"github.com/tepalhq/tepal/telemetry"
 )
 
 // maxPayloadRows bounds a line of the log: of a larger request it has the first.
@@ -17,7 +18,7 @@ const maxPayloadRows = 100
 // logPayload logs the instances and the predictions of those requests that the
 // operator has asked for, in the form that tepal predict replays.
 func (s *Server) logPayload(ctx context.Context, served *repository.Served, b *model.Batch, p *model.Predictions) {
-	if !s.config.LogPayloads.Includes(trace.SpanContextFromContext(ctx).TraceID()) {
+	if s.config.LogPayloads == (telemetry.Share{}) || !s.config.LogPayloads.Includes(trace.SpanContextFromContext(ctx).TraceID()) {
 		return
 	}
 	instances, predictions := []byte{'['}, []byte{'['}

@@ -136,23 +136,23 @@ func (w *stuckWriter) Write(p []byte) (int, error) {
 func TestLogBufferIsBounded(t *testing.T) {
 	out := &stuckWriter{release: make(chan struct{})}
 	buffer := NewLogBuffer(out)
-	const lines, half = 300, (logBufferBegin + 999) / 1000
+	const lines, enough = 300, (logBufferBegin + 999) / 1000
 	write := func(i int) {
 		_, err := fmt.Fprintf(buffer, "%-999d\n", i)
 		assert.NoError(t, err)
 	}
-	for i := range half {
+	for i := range enough {
 		write(i)
 	}
 	require.Eventually(t, func() bool {
 		buffer.mu.Lock()
 		defer buffer.mu.Unlock()
 		return len(buffer.held) == 0
-	}, 10*time.Second, time.Millisecond, "half full, and nobody began to write")
+	}, 10*time.Second, time.Millisecond, "three quarters full, and nobody began to write")
 	written := make(chan int, lines)
 	go func() {
 		defer close(written)
-		for i := half; i < lines; i++ {
+		for i := enough; i < lines; i++ {
 			write(i)
 			written <- i
 		}

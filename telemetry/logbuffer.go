@@ -9,12 +9,12 @@ import (
 // The bounds of a LogBuffer: what it holds, when it begins to write, and for how long a line waits.
 const (
 	logBufferBytes = 64 << 10
-	logBufferBegin = logBufferBytes / 2
+	logBufferBegin = logBufferBytes * 3 / 4
 	logBufferDelay = 100 * time.Millisecond
 )
 
 // LogBuffer is a writer that gathers lines, because a write to a pipe costs more than all else that is done to log a
-// request. What it holds is written by a goroutine of its own when it is half full and 100 ms after its first line came
+// request. What it holds is written by a goroutine of its own when it is three quarters full and 100 ms after its first line came
 // in, and at once by Flush; what it holds at the moment of a SIGKILL is lost. While a write is under way lines go into a
 // second buffer of the same size; when that is full too, those who write to it wait, so that no line is given up. A line
 // is lost only when writing it fails. Safe for concurrent use.

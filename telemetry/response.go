@@ -67,7 +67,7 @@ func (w *response) sending(status int) {
 // clientGone reports whether the request's context was cancelled by net/http because the connection or the stream is
 // closed. A deadline, or a server that cancels with a cause of its own, is no caller who has gone.
 func clientGone(ctx context.Context) bool {
-	return context.Cause(ctx) == context.Canceled //nolint:errorlint // A cause that wraps it is a cause of its own.
+	return ctx.Err() != nil && context.Cause(ctx) == context.Canceled //nolint:errorlint // A cause that wraps it is a cause of its own.
 }
 
 // countingBody counts the bytes read of a body whose length was not declared.
