@@ -5,20 +5,18 @@ import (
 	"encoding/json"
 	"log/slog"
 
-	"go.opentelemetry.io/otel/trace"
-
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/repository"
-	"github.com/tepalhq/tepal/telemetry"
 )
 
 // maxPayloadRows bounds a line of the log: of a larger request it has the first.
 const maxPayloadRows = 100
 
-// logPayload logs the instances and the predictions of those requests that the
-// operator has asked for, in the form that tepal predict replays.
+// logPayload logs the instances and the predictions of the share of requests
+// that the operator has asked for, in the form that tepal predict replays. It
+// comes after the answer, when the request holds no slot any more.
 func (s *Server) logPayload(ctx context.Context, served *repository.Served, b *model.Batch, p *model.Predictions) {
-	if s.config.LogPayloads == (telemetry.Share{}) || !s.config.LogPayloads.Includes(trace.SpanContextFromContext(ctx).TraceID()) {
+	if !s.config.LogPayloads.Draw() || !s.log.Enabled(ctx, slog.LevelInfo) {
 		return
 	}
 	instances, predictions := []byte{'['}, []byte{'['}

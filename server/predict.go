@@ -81,6 +81,7 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	writeBody(w, http.StatusOK, "application/json", x.out)
+	s.logPayload(r.Context(), served, &x.request.Batch, &x.answers)
 }
 
 // answer turns the body into the answer while it holds a slot.
@@ -108,7 +109,7 @@ func (s *Server) answer(ctx context.Context, served *repository.Served, x *excha
 }
 
 // evaluate is the one place where a model predicts for a client, whatever the
-// protocol: with its span, its metrics and what is logged of its payload.
+// protocol: with its span and its metrics.
 func (s *Server) evaluate(ctx context.Context, served *repository.Served, b *model.Batch, p *model.Predictions) error {
 	record := telemetry.RecordFrom(ctx)
 	span := record.StartPrediction(served.Name, served.Version, served.Digest, b.Rows, b.Rows)
@@ -122,7 +123,6 @@ func (s *Server) evaluate(ctx context.Context, served *repository.Served, b *mod
 	metrics.Ran(b.Rows, time.Since(start))
 	countPredictions(metrics, served.Model, p)
 	s.observe(served.Model, b, p)
-	s.logPayload(ctx, served, b, p)
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 // beside them, which is neither logged nor traced nor counted.
 func (s *Server) routes() http.Handler {
 	mux := chi.NewRouter()
+	direct := make(map[string]http.Handler)
 	for _, route := range []struct {
 		method, pattern string
 		handler         http.HandlerFunc
@@ -28,11 +29,29 @@ func (s *Server) routes() http.Handler {
 		if route.method == http.MethodGet {
 			mux.Method(http.MethodHead, route.pattern, handler)
 		}
+		if route.method == http.MethodPost {
+			direct[route.pattern] = handler
+		}
 	}
 	s.addHealth(mux)
 	mux.NotFound(s.telemetry.Unmatched(http.HandlerFunc(notFound)).ServeHTTP)
 	mux.MethodNotAllowed(s.telemetry.Unmatched(methodNotAllowed(mux)).ServeHTTP)
-	return s.closeWhileDraining(mux)
+	return s.closeWhileDraining(shortcut(direct, mux))
+}
+
+// shortcut hands a POST to one of the given paths to its handler at once. The
+// router would make a context and a copy of the request for it, which is a
+// tenth of all that a small prediction allocates.
+func shortcut(direct map[string]http.Handler, router http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			if handler := direct[r.URL.Path]; handler != nil {
+				handler.ServeHTTP(w, r)
+				return
+			}
+		}
+		router.ServeHTTP(w, r)
+	})
 }
 
 // opsRoutes is the handler of the ops address, which is never public.

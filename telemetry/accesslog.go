@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -19,9 +20,8 @@ const (
 	maxLoggedText   = 2048
 )
 
-// AccessLog says which requests get a line. Requests that failed (at WARNING or worse) and those that were slow get one
-// in any case but under AccessLogOff, which keeps those at ERROR alone: nothing else tells their cause. The zero value
-// logs every request.
+// AccessLog says which requests get a line. Those that failed by the server's fault (at ERROR) and those that were slow
+// get one in any case, and so do all that failed (at WARNING or worse) but under off. The zero value logs every request.
 type AccessLog struct {
 	mode  string
 	share Share // of those that went well, in the mode sampled
@@ -54,11 +54,11 @@ func (a *AccessLog) UnmarshalText(text []byte) error {
 // wants reports whether a request gets a line.
 func (a AccessLog) wants(o outcome, id trace.TraceID) bool {
 	switch {
-	case o.severity >= slog.LevelError:
+	case o.severity >= slog.LevelError || a.Slow > 0 && o.latency >= a.Slow:
 		return true
 	case a.mode == accessOff:
 		return false
-	case o.severity >= slog.LevelWarn || a.Slow > 0 && o.latency >= a.Slow:
+	case o.severity >= slog.LevelWarn:
 		return true
 	case a.mode == accessErrors:
 		return false
@@ -87,6 +87,9 @@ func (s *Share) UnmarshalText(text []byte) error {
 	return nil
 }
 
+// Draw reports whether chance picks this one: for what a caller, who may choose the trace's id, must not decide.
+func (s Share) Draw() bool { return s.bound > 0 && rand.Uint64()>>1 < s.bound }
+
 // Includes reports whether the trace of that id is in the share.
 func (s Share) Includes(id trace.TraceID) bool { return binary.BigEndian.Uint64(id[8:])>>1 < s.bound }
 
@@ -103,9 +106,14 @@ func (x *exchange) log(o outcome) {
 	}
 	// The handler is called without the slog.Logger, which would look up the caller's place in the source in vain.
 	line := slog.NewRecord(x.start.Add(o.latency), o.severity, x.message(o), 0)
-	x.describe(o)
-	line.AddAttrs(slog.Any(requestKey, &x.info))
+	info, ok := t.infos.Get().(*requestInfo)
+	if !ok {
+		info = new(requestInfo)
+	}
+	x.describe(o, info)
+	line.AddAttrs(slog.Any(requestKey, info))
 	_ = handler.Handle(ctx, line) // a log that cannot be written has nowhere to say so
+	t.infos.Put(info)
 }
 
 // message is the line's text: "POST /predict 200".
@@ -128,26 +136,29 @@ func (x *exchange) message(o outcome) string {
 }
 
 // describe fills in what the line tells of the request.
-func (x *exchange) describe(o outcome) {
+func (x *exchange) describe(o outcome, info *requestInfo) {
 	r := x.request
-	x.info = requestInfo{
+	*info = requestInfo{
 		method: clip(r.Method, maxLoggedMethod), url: clip(target(r), maxLoggedText), protocol: r.Proto,
 		remoteIP: remoteIP(r.RemoteAddr), userAgent: clip(r.UserAgent(), maxLoggedText),
-		status: o.status, latency: o.latency, requestSize: x.requestSize(), responseSize: x.response.size,
+		status: o.status, latency: o.latency, requestSize: x.body.size, responseSize: x.response.size,
 		model: x.record.ModelName, modelVersion: x.record.ModelVersion, rows: x.record.Rows,
 		queueWait: x.record.QueueWait, problem: x.record.ErrorType,
 	}
 	// The cause of a 4xx is in the answer, and may repeat the payload, which is not logged.
 	if x.record.Err != nil && (o.status >= 500 || o.panicked() || o.aborted) {
-		x.info.err = errorText(x.record.Err)
+		info.err = errorText(x.record.Err)
 	}
-	x.info.stack = string(o.stack)
+	info.stack = string(o.stack)
 }
 
 // target is the path and the query, as they came where that is all that came: a proxy's form may hold a password.
 func target(r *http.Request) string {
-	if strings.HasPrefix(r.RequestURI, "/") {
+	switch {
+	case strings.HasPrefix(r.RequestURI, "/"):
 		return r.RequestURI
+	case r.URL.Opaque != "":
+		return "" // which may hold one too
 	}
 	return r.URL.RequestURI()
 }

@@ -39,7 +39,7 @@ func TestAccessLogChooses(t *testing.T) {
 		{"sampled:0", false, false, true, true, true},
 		{"sampled:1", true, true, true, true, true},
 		{"errors", false, false, true, true, true},
-		{"off", false, false, false, false, true},
+		{"off", false, false, true, false, true},
 	} {
 		a := accessLog(t, tt.access, time.Second)
 		assert.Equal(t, tt.low, a.wants(fine, low), tt.access)
@@ -133,50 +133,51 @@ func (w *stuckWriter) Write(p []byte) (int, error) {
 	return w.sink.Write(p)
 }
 
-func TestLogBufferIsBounded(t *testing.T) {
-	out := &stuckWriter{release: make(chan struct{})}
-	buffer := NewLogBuffer(out)
-	const lines, enough = 300, (logBufferBegin + 999) / 1000
-	write := func(i int) {
-		_, err := fmt.Fprintf(buffer, "%-999d\n", i)
-		assert.NoError(t, err)
-	}
-	for i := range enough {
-		write(i)
-	}
-	require.Eventually(t, func() bool {
-		buffer.mu.Lock()
-		defer buffer.mu.Unlock()
-		return len(buffer.held) == 0
-	}, 10*time.Second, time.Millisecond, "three quarters full, and nobody began to write")
-	written := make(chan int, lines)
-	go func() {
-		defer close(written)
-		for i := enough; i < lines; i++ {
-			write(i)
-			written <- i
+// A reader that stops reading costs whoever logs a second, once, and then lines, which are counted. When it reads again,
+// what was held arrives in its order.
+func TestLogBufferOfAReaderThatStops(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		out := &stuckWriter{release: make(chan struct{})}
+		buffer := NewLogBuffer(out)
+		var lost int
+		buffer.onLost(func(reason string, lines int) {
+			assert.Equal(t, "queue-full", reason)
+			lost += lines
+		})
+		const lines = 300
+		start := time.Now()
+		for i := range lines {
+			_, err := fmt.Fprintf(buffer, "%-999d\n", i)
+			require.NoError(t, err)
+			synctest.Wait()
 		}
-	}()
-	// One buffer is being written, and then another is full.
-	require.Eventually(t, func() bool { return len(written) == logBufferBytes/1000 }, 10*time.Second, time.Millisecond)
-	close(out.release)
-	for range written {
-	}
-	require.NoError(t, buffer.Flush())
-	var got []int
-	for line := range strings.Lines(strings.Join(out.all(), "")) {
-		n, err := strconv.Atoi(strings.TrimSpace(line))
-		require.NoError(t, err)
-		got = append(got, n)
-	}
-	require.Len(t, got, lines, "nothing is given up")
-	assert.IsIncreasing(t, got)
+		require.NoError(t, buffer.Flush())
+		assert.Equal(t, logPatience, time.Since(start), "one second in all")
+		kept := (logBufferBegin+999)/1000 + logBufferBytes/1000 // being written, and held
+		assert.Equal(t, lines-kept, lost)
 
-	_, err := buffer.Write(make([]byte, 3*logBufferBytes))
-	require.NoError(t, err)
-	require.NoError(t, buffer.Flush())
-	require.NoError(t, buffer.Flush())
-	assert.Equal(t, []int{logBufferBytes, logBufferBytes}, []int{cap(buffer.held), cap(buffer.spare)}, "a long line leaves no memory behind")
+		close(out.release)
+		synctest.Wait()
+		_, err := fmt.Fprintf(buffer, "%-999d\n", lines)
+		require.NoError(t, err)
+		require.NoError(t, buffer.Flush())
+		var got []int
+		for line := range strings.Lines(strings.Join(out.all(), "")) {
+			n, err := strconv.Atoi(strings.TrimSpace(line))
+			require.NoError(t, err)
+			got = append(got, n)
+		}
+		assert.Len(t, got, kept+1)
+		assert.IsIncreasing(t, got)
+
+		_, err = buffer.Write(make([]byte, 3*logBufferBytes))
+		require.NoError(t, err)
+		require.NoError(t, buffer.Flush())
+		require.NoError(t, buffer.Flush())
+		synctest.Wait()
+		assert.Equal(t, []int{logBufferBytes, logBufferBytes}, []int{cap(buffer.held), cap(buffer.spare)}, "a long line leaves no memory behind")
+		assert.Equal(t, lines-kept, lost, "nobody waits in vain any more")
+	})
 }
 
 // flakyWriter fails as often as it is told to.

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,9 @@ type LogOptions struct {
 	// Format is the form of the lines; FormatGCP when empty.
 	Format Format
 
+	// Service is the service.name of FormatECS; "tepal" when empty.
+	Service string
+
 	// NoColor turns off the colours of FormatConsole.
 	NoColor bool
 
@@ -70,7 +74,7 @@ func NewLogger(w io.Writer, opts LogOptions) *slog.Logger {
 		w = newConsoleWriter(w, opts.NoColor)
 	}
 	return slog.New(&logHandler{
-		out: newLineWriter(w, flush), level: opts.Level, layout: layoutOf(opts.Format), project: opts.Project, scopes: make([]scope, 1),
+		out: newLineWriter(w, flush), level: opts.Level, layout: layoutOf(opts.Format, cmp.Or(opts.Service, serviceName)), project: opts.Project, scopes: make([]scope, 1),
 	})
 }
 

@@ -6,94 +6,152 @@ import (
 	"time"
 )
 
-// The bounds of a LogBuffer: what it holds, when it begins to write, and for how long a line waits.
+// The bounds of a LogBuffer: what it holds, when it begins to write, for how long a line waits, and for how long anybody
+// waits for a write.
 const (
 	logBufferBytes = 64 << 10
 	logBufferBegin = logBufferBytes * 3 / 4
 	logBufferDelay = 100 * time.Millisecond
+	logPatience    = time.Second
 )
 
 // LogBuffer is a writer that gathers lines, because a write to a pipe costs more than all else that is done to log a
-// request. What it holds is written by a goroutine of its own when it is three quarters full and 100 ms after its first line came
-// in, and at once by Flush; what it holds at the moment of a SIGKILL is lost. While a write is under way lines go into a
-// second buffer of the same size; when that is full too, those who write to it wait, so that no line is given up. A line
-// is lost only when writing it fails. Safe for concurrent use.
+// request. What it holds is written by a goroutine of its own when it is three quarters full, 100 ms after its first
+// line came in, and at once by Flush; what it holds at the moment of a SIGKILL is lost. While a write is under way lines
+// go into a second buffer of the same size; when that is full too, those who write to it wait, for a second at most.
+// After that, and until the write has ended, nobody waits any more and lines are lost: a reader that stops reading must
+// stop neither requests nor the server's stop. Safe for concurrent use.
 type LogBuffer struct {
-	writing sync.Mutex // held by the one who writes, who alone has the spare
-	w       io.Writer
-	spare   []byte
+	w io.Writer
 
-	mu    sync.Mutex
-	lost  func(lines int) // told how many lines a failed write has lost
-	held  []byte
-	lines int         // held
-	timer *time.Timer // writes what is held; nil before the first line
+	mu      sync.Mutex
+	lost    func(reason string, lines int) // told of the lines that were given up
+	held    []byte
+	spare   []byte // while nothing is being written
+	lines   int    // held
+	timer   *time.Timer
+	writing bool
+	stuck   bool          // somebody has waited for the write under way in vain
+	swapped chan struct{} // closed when held has room again
+	next    chan struct{} // closed when what is held is written
+	current chan struct{} // closed when what is being written is
+	err     error         // of the last write
 }
 
 // NewLogBuffer returns a buffer in front of w. Options.LogBuffer has the lines counted that it loses.
 func NewLogBuffer(w io.Writer) *LogBuffer {
 	return &LogBuffer{
-		w: w, lost: func(int) {}, held: make([]byte, 0, logBufferBytes), spare: make([]byte, 0, logBufferBytes),
+		w: w, lost: func(string, int) {}, swapped: make(chan struct{}), next: make(chan struct{}),
+		held: make([]byte, 0, logBufferBytes), spare: make([]byte, 0, logBufferBytes),
 	}
 }
 
-func (b *LogBuffer) onLost(lost func(lines int)) {
+func (b *LogBuffer) onLost(lost func(reason string, lines int)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.lost = lost
 }
 
-// Write takes one line. Its error is that of lines which had to be written to make room.
+// Write takes one line. It returns no error: a line that is lost is counted.
 func (b *LogBuffer) Write(line []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	var err error
 	for len(b.held) > 0 && len(b.held)+len(line) > logBufferBytes {
-		b.mu.Unlock()
-		err = b.Flush()
-		b.mu.Lock()
+		b.begin()
+		if !b.wait(b.swapped) {
+			b.lost("queue-full", 1)
+			return len(line), nil
+		}
 	}
 	before := len(b.held)
 	b.held = append(b.held, line...)
 	b.lines++
 	switch {
-	case before == 0:
-		b.arm(logBufferDelay)
 	case before < logBufferBegin && len(b.held) >= logBufferBegin:
-		b.arm(0)
+		b.begin()
+	case before == 0:
+		b.arm()
 	}
-	return len(line), err
+	return len(line), nil
 }
 
-func (b *LogBuffer) arm(delay time.Duration) {
-	if b.timer == nil {
-		b.timer = time.AfterFunc(delay, func() { _ = b.Flush() }) // lost was told
-		return
-	}
-	b.timer.Reset(delay)
-}
-
-// Flush writes what is held, after what is being written.
+// Flush writes what is held, and waits until it is written, for a second at most. Its error is that of the write.
 func (b *LogBuffer) Flush() error {
-	b.writing.Lock()
-	defer b.writing.Unlock()
 	b.mu.Lock()
-	out, lines, lost := b.held, b.lines, b.lost
-	b.held, b.lines = b.spare, 0
-	if b.timer != nil {
-		b.timer.Stop()
+	defer b.mu.Unlock()
+	written := b.current
+	if len(b.held) > 0 {
+		written = b.next
+		b.begin()
 	}
-	b.mu.Unlock()
-	b.spare = out[:0]
-	if cap(out) > logBufferBytes {
-		b.spare = make([]byte, 0, logBufferBytes) // one long line does not keep its memory
-	}
-	if lines == 0 {
+	if written == nil || !b.wait(written) {
 		return nil
 	}
-	_, err := b.w.Write(out)
-	if err != nil {
-		lost(lines)
+	return b.err
+}
+
+// arm sees to it that what is held is written in a while.
+func (b *LogBuffer) arm() {
+	if b.timer == nil {
+		b.timer = time.AfterFunc(logBufferDelay, func() {
+			b.mu.Lock()
+			defer b.mu.Unlock()
+			b.begin()
+		})
+		return
 	}
-	return err
+	b.timer.Reset(logBufferDelay)
+}
+
+// begin starts to write what is held, unless somebody does already.
+func (b *LogBuffer) begin() {
+	if b.writing || len(b.held) == 0 {
+		return
+	}
+	b.writing = true
+	go b.write()
+}
+
+// wait gives the lock up until the event, and reports whether it came before patience was at an end.
+func (b *LogBuffer) wait(event <-chan struct{}) bool {
+	if b.stuck {
+		return false
+	}
+	b.mu.Unlock()
+	timer := time.NewTimer(logPatience)
+	defer timer.Stop()
+	select {
+	case <-event:
+		b.mu.Lock()
+		return true
+	case <-timer.C:
+		b.mu.Lock()
+		b.stuck = b.writing
+		return false
+	}
+}
+
+// write writes until nothing is held.
+func (b *LogBuffer) write() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for len(b.held) > 0 {
+		out, lines := b.held, b.lines
+		b.held, b.lines = b.spare, 0
+		close(b.swapped)
+		b.current, b.swapped, b.next = b.next, make(chan struct{}), make(chan struct{})
+		b.mu.Unlock()
+		_, err := b.w.Write(out)
+		b.mu.Lock()
+		b.stuck, b.err = false, err
+		if err != nil {
+			b.lost("write-failed", lines)
+		}
+		b.spare = out[:0]
+		if cap(out) > logBufferBytes {
+			b.spare = make([]byte, 0, logBufferBytes) // one long line does not keep its memory
+		}
+		close(b.current)
+	}
+	b.writing, b.current = false, nil
 }

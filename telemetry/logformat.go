@@ -44,10 +44,10 @@ type layout struct {
 	reserved []string
 }
 
-func layoutOf(f Format) *layout {
+func layoutOf(f Format, service string) *layout {
 	switch f {
 	case FormatECS:
-		return ecsLayout()
+		return ecsLayout(service)
 	case FormatPlain:
 		return plainLayout()
 	default:
@@ -198,12 +198,12 @@ func plainLayout() *layout {
 // ecsVersion is the version of the Elastic Common Schema that the names are taken from.
 const ecsVersion = "8.11.0"
 
-func ecsLayout() *layout {
+func ecsLayout(service string) *layout {
 	return &layout{
 		time: "@timestamp", severity: "log.level", message: messageKey,
 		severities: [4]string{"debug", "info", "warn", "error"},
 		about:      ecsAbout(),
-		constant:   []string{"ecs.version", ecsVersion, "service.name", serviceName},
+		constant:   []string{"ecs.version", ecsVersion, "service.name", service},
 		reserved: []string{"@timestamp", "log.level", messageKey, "ecs.version", "service.name", "trace.id", "span.id",
 			"http.request.method", "url.original", "http.response.status_code", "event.duration", "client.ip",
 			"user_agent.original", "http.request.body.bytes", "http.response.body.bytes", "http.version"},

@@ -10,7 +10,7 @@ func drops() []drop {
 	return []drop{
 		{"traces", "queue-full"}, {"traces", "export-failed"}, {"traces", "shutdown"},
 		{"metrics", "export-failed"},
-		{"logs", "write-failed"},
+		{"logs", "queue-full"}, {"logs", "write-failed"},
 		{"drift", "queue-full"},
 	}
 }

@@ -113,9 +113,9 @@ func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	ctx := x.join(r)
 	x.response = response{ResponseWriter: w, ctx: ctx}
 	x.request = r.WithContext(context.WithValue(ctx, recordKey{}, &x.record))
-	if r.ContentLength < 0 {
-		x.body = &countingBody{ReadCloser: r.Body}
-		x.request.Body = x.body
+	if r.Body != nil && r.Body != http.NoBody {
+		x.body.ReadCloser = r.Body
+		x.request.Body = &x.body
 	}
 	active := l.t.metrics.active[knownMethod(r.Method)]
 	active.Inc()
@@ -132,9 +132,8 @@ type exchange struct {
 	recording trace.Span        // nil when the trace is not sampled
 	request   *http.Request
 	response  response
-	body      *countingBody // nil when the request said how long its body is
+	body      countingBody
 	record    Record
-	info      requestInfo // of the log line
 }
 
 // outcome is how an exchange ended.
@@ -238,13 +237,5 @@ func (x *exchange) measure(o outcome) {
 		method: knownMethod(x.request.Method), status: o.status, errorType: x.record.ErrorType,
 		modelName: x.record.ModelName, modelVersion: x.record.ModelVersion,
 	})
-	series.observe(o.latency, x.requestSize(), x.response.size, x.span)
-}
-
-// requestSize is the length of the body in bytes: as declared, else as read.
-func (x *exchange) requestSize() int64 {
-	if x.body != nil {
-		return x.body.size
-	}
-	return x.request.ContentLength
+	series.observe(o.latency, x.body.size, x.response.size, x.span)
 }

@@ -78,6 +78,7 @@ func TestRouteLogsOneLine(t *testing.T) {
 		h := f.Route("POST", "/predict", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			record := RecordFrom(r.Context())
 			record.ModelName, record.ModelVersion, record.Rows, record.QueueWait = "iris", "1", 3, 2*time.Millisecond
+			_, _ = io.Copy(io.Discard, r.Body)
 			_, _ = io.WriteString(w, "twelve bytes")
 		}))
 		w := ask(t, h, "POST", "/predict?verbose=1", `{"a":1}`, "User-Agent", "curl/8", "Traceparent", exampleTraceparent)

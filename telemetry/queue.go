@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -43,15 +42,25 @@ func newQueue(abandoned context.Context, exporter sdktrace.SpanExporter, size in
 	return q
 }
 
-// queueSize reads OTEL_BSP_MAX_QUEUE_SIZE. The SDK would take 0 or less, and panic or drop everything.
+// maxQueueSize bounds what a queue may take: it has its memory from the start.
+const maxQueueSize = 1 << 20
+
+// queueSize reads OTEL_BSP_MAX_QUEUE_SIZE, and checks the other OTEL_BSP_ variables, which the SDK reads: it would take 0
+// or less for any of them, and panic, drop everything or export without a pause.
 func queueSize() (int, error) {
-	value := os.Getenv(envQueueSize)
-	if value == "" {
-		return sdktrace.DefaultMaxQueueSize, nil
-	}
-	size, err := strconv.Atoi(value)
-	if err != nil || size < 1 {
-		return 0, fmt.Errorf("%s: %q is no size: expected a number above 0", envQueueSize, value)
+	size := sdktrace.DefaultMaxQueueSize
+	for _, variable := range []string{envQueueSize, "OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"} {
+		value := env(variable)
+		if value == "" {
+			continue
+		}
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 || variable == envQueueSize && n > maxQueueSize {
+			return 0, fmt.Errorf("%s: %q is no such number: expected one above 0, and a queue of at most %d", variable, value, maxQueueSize)
+		}
+		if variable == envQueueSize {
+			size = n
+		}
 	}
 	return size, nil
 }

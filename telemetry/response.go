@@ -70,7 +70,7 @@ func clientGone(ctx context.Context) bool {
 	return ctx.Err() != nil && context.Cause(ctx) == context.Canceled //nolint:errorlint // A cause that wraps it is a cause of its own.
 }
 
-// countingBody counts the bytes read of a body whose length was not declared.
+// countingBody counts the bytes read of a body; what a caller declares may never come.
 type countingBody struct {
 	io.ReadCloser
 	size int64

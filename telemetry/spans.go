@@ -140,22 +140,22 @@ func newSpanID() (id trace.SpanID) {
 func requestAttributes(r *http.Request, route string) []attribute.KeyValue {
 	attrs := make([]attribute.KeyValue, 0, 16)
 	host, port := splitHostPort(r.Host)
-	attrs = append(attrs, semconv.ServerAddress(host), semconv.URLScheme("http"), semconv.HTTPRequestMethodKey.String(knownMethod(r.Method)))
+	attrs = append(attrs, semconv.ServerAddress(text(host, maxLoggedText)), semconv.URLScheme("http"), semconv.HTTPRequestMethodKey.String(knownMethod(r.Method)))
 	if port > 0 && port != 80 {
 		attrs = append(attrs, semconv.ServerPort(port))
 	}
 	if knownMethod(r.Method) == otherValue {
-		attrs = append(attrs, semconv.HTTPRequestMethodOriginal(clip(r.Method, maxLoggedMethod)))
+		attrs = append(attrs, semconv.HTTPRequestMethodOriginal(text(r.Method, maxLoggedMethod)))
 	}
 	if route != "" {
 		attrs = append(attrs, semconv.HTTPRoute(route))
 	}
 	if r.URL.Path != "" {
-		attrs = append(attrs, semconv.URLPath(clip(r.URL.Path, maxLoggedText)))
+		attrs = append(attrs, semconv.URLPath(text(r.URL.Path, maxLoggedText)))
 	}
 	peer, peerPort := splitHostPort(r.RemoteAddr)
 	if peer != "" {
-		attrs = append(attrs, semconv.NetworkPeerAddress(peer))
+		attrs = append(attrs, semconv.NetworkPeerAddress(text(peer, maxLoggedText)))
 	}
 	if peerPort > 0 {
 		attrs = append(attrs, semconv.NetworkPeerPort(peerPort))
@@ -165,24 +165,27 @@ func requestAttributes(r *http.Request, route string) []attribute.KeyValue {
 		client = peer
 	}
 	if client != "" {
-		attrs = append(attrs, semconv.ClientAddress(clip(client, maxLoggedText)))
+		attrs = append(attrs, semconv.ClientAddress(text(client, maxLoggedText)))
 	}
 	if agent := r.UserAgent(); agent != "" {
-		attrs = append(attrs, semconv.UserAgentOriginal(clip(agent, maxLoggedText)))
+		attrs = append(attrs, semconv.UserAgentOriginal(text(agent, maxLoggedText)))
 	}
 	if _, version, ok := strings.Cut(r.Proto, "/"); ok {
-		attrs = append(attrs, semconv.NetworkProtocolVersion(version))
+		attrs = append(attrs, semconv.NetworkProtocolVersion(text(version, maxLoggedMethod)))
 	}
 	return attrs
 }
 
+// text makes fit for a span what somebody outside chose: an attribute that is not UTF-8 costs its whole batch.
+func text(s string, n int) string { return strings.ToValidUTF8(clip(s, n), invalidRuneValue) }
+
 // splitHostPort takes an address apart; the port is 0 where there is none.
 func splitHostPort(address string) (host string, port int) {
-	host, text, err := net.SplitHostPort(address)
+	host, digits, err := net.SplitHostPort(address)
 	if err != nil {
 		return strings.Trim(address, "[]"), 0
 	}
-	number, err := strconv.ParseUint(text, 10, 16)
+	number, err := strconv.ParseUint(digits, 10, 16)
 	if err != nil {
 		return host, 0
 	}
@@ -199,7 +202,7 @@ func (x *exchange) endSpan(o outcome) {
 	if o.status != 0 {
 		attrs = append(attrs, semconv.HTTPResponseStatusCode(o.status))
 	}
-	if size := x.requestSize(); size > 0 {
+	if size := x.body.size; size > 0 {
 		attrs = append(attrs, semconv.HTTPRequestBodySize(int(size)))
 	}
 	if x.response.size > 0 {
@@ -213,10 +216,10 @@ func (x *exchange) endSpan(o outcome) {
 	case o.panicked():
 		span.AddEvent(semconv.ExceptionEventName, trace.WithAttributes(
 			semconv.ExceptionType(o.panicType),
-			semconv.ExceptionMessage(x.record.Err.Error()),
-			semconv.ExceptionStacktrace(string(o.stack)),
+			semconv.ExceptionMessage(text(errorText(x.record.Err), maxLoggedText)),
+			semconv.ExceptionStacktrace(strings.ToValidUTF8(string(o.stack), invalidRuneValue)),
 		))
-		span.SetStatus(codes.Error, x.record.Err.Error())
+		span.SetStatus(codes.Error, text(errorText(x.record.Err), maxLoggedText))
 	case o.aborted:
 		span.SetStatus(codes.Error, x.record.ErrorType)
 	case o.status >= 500:

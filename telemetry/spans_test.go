@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -144,6 +145,26 @@ func TestSamplingIsThatOfOtelhttp(t *testing.T) {
 			}
 		}
 	}
+}
+
+// OTLP refuses a whole batch for one attribute that is not UTF-8, and callers choose these.
+func TestAttributesAreUTF8(t *testing.T) {
+	f := newFixture(t, true)
+	h := f.Unmatched(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic("\xff") }))
+	r := httptest.NewRequest("GET", "/%ff"+strings.Repeat("ä", 2000), nil)
+	r.Host, r.RemoteAddr, r.Method, r.Proto = "h\xff:1", "\xff:1", "G\xff", "HTTP/\xff"
+	r.Header.Set("User-Agent", "x\xffy")
+	r.Header.Set("X-Forwarded-For", "\xfe, 10.0.0.1")
+	h.ServeHTTP(httptest.NewRecorder(), r)
+	span := f.onlySpan(t)
+	for key, value := range attributesOf(span.Attributes()) {
+		assert.True(t, utf8.ValidString(value), key)
+	}
+	for key, value := range attributesOf(span.Events()[0].Attributes) {
+		assert.True(t, utf8.ValidString(value), key)
+	}
+	assert.True(t, utf8.ValidString(span.Status().Description))
+	assert.True(t, utf8.ValidString(span.Name()))
 }
 
 func TestANewTraceIsRandomAndHasNoParent(t *testing.T) {

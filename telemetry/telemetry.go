@@ -18,6 +18,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"sync"
 
 	cloudtrace "github.com/GoogleCloudPlatform/opentelemetry-operations-go/exporter/trace"
 	"github.com/prometheus/client_golang/prometheus"
@@ -65,6 +66,7 @@ type Options struct {
 type Telemetry struct {
 	log          *slog.Logger
 	accessLog    AccessLog
+	infos        sync.Pool // of *requestInfo: a line is done with when it is written
 	onPanic      http.HandlerFunc
 	registry     *prometheus.Registry
 	metrics      *Metrics
@@ -116,7 +118,7 @@ func New(ctx context.Context, opts Options) (*Telemetry, error) {
 		t.traceHeaders = append(t.traceHeaders, http.CanonicalHeaderKey(name))
 	}
 	if opts.LogBuffer != nil {
-		opts.LogBuffer.onLost(func(lines int) { t.metrics.Dropped("logs", "write-failed", lines) })
+		opts.LogBuffer.onLost(func(reason string, lines int) { t.metrics.Dropped("logs", reason, lines) })
 	}
 	if err := t.startExporting(ctx, opts); err != nil {
 		return nil, errors.Join(err, t.Shutdown(ctx))

@@ -32,6 +32,7 @@ import (
 type process struct {
 	*exec.Cmd
 	url  string
+	out  io.Closer
 	read chan struct{} // closed when there are no more lines
 
 	mu    sync.Mutex
@@ -46,6 +47,7 @@ func startProcess(t *testing.T, env []string, args ...string) *process {
 	out, err := p.StdoutPipe()
 	require.NoError(t, err)
 	require.NoError(t, p.Start())
+	p.out = out
 	p.read = make(chan struct{})
 	go func() {
 		defer close(p.read)
@@ -164,6 +166,20 @@ func TestLoggedPayloadsReplay(t *testing.T) {
 		require.Equal(t, 0, got.code, got.err)
 		assert.JSONEq(t, string(want), got.out)
 	}
+}
+
+// TestClosedOutput: whoever read the log has gone, and the server goes on.
+func TestClosedOutput(t *testing.T) {
+	p := startProcess(t, nil, "--drain-delay", "0s")
+	require.NoError(t, p.out.Close())
+	<-p.read
+	for range 3 {
+		body, _, err := predict(t.Context(), newClient(t), p.url, "")
+		require.NoError(t, err)
+		assert.Contains(t, body, `"label":"setosa"`)
+	}
+	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, p.end())
 }
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {

@@ -63,7 +63,7 @@ func serveDefaults() kong.Vars {
 
 // Help teaches what the flags alone do not.
 func (serveCmd) Help() string {
-	return `Routes: POST /predict, GET /models, GET /models/NAME, GET /live_check, GET /ready_check.
+	return `Routes: POST /predict, GET /models, GET /models/NAME, GET /models/NAME/drift, GET /live_check, GET /ready_check.
 The server says ready only after every golden row in the model file was answered as expected.
 Logs are JSON lines on standard output, or readable ones on a terminal. Traces go where the standard OTEL_* variables say, such as OTEL_EXPORTER_OTLP_ENDPOINT.
 SIGTERM or SIGINT stops it without losing a request: not ready, wait, drain, close, flush. A second one ends it at once.`
@@ -146,7 +146,9 @@ func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
 	}
 	ctx, stop := untilSignal(ctx)
 	defer stop()
-	// These belong to the process, so no package below sets them.
+	// These belong to the process, so no package below sets them. A standard output that is closed costs lines of the log,
+	// which are counted, and not the server.
+	signal.Ignore(syscall.SIGPIPE)
 	log.SetFlags(0)
 	log.SetOutput(telemetry.StdLogger(logger, slog.LevelWarn).Writer())
 	otel.SetErrorHandler(telemetry.NewErrorHandler(logger))
@@ -236,7 +238,7 @@ func (c *serveCmd) logger(w io.Writer, terminal bool) *slog.Logger {
 		format = telemetry.FormatGCP
 	}
 	return telemetry.NewLogger(w, telemetry.LogOptions{
-		Level: level, Format: format, NoColor: os.Getenv("NO_COLOR") != "" || !terminal, Project: os.Getenv("GOOGLE_CLOUD_PROJECT"),
+		Level: level, Format: format, NoColor: os.Getenv("NO_COLOR") != "" || !terminal, Project: os.Getenv("GOOGLE_CLOUD_PROJECT"), Service: os.Getenv("OTEL_SERVICE_NAME"),
 	})
 }
 

@@ -32,7 +32,7 @@ type buffer struct {
 func newBuffer(width int) *buffer {
 	width = max(width, 1)
 	b := &buffer{width: width, rows: max(blockValues/width, 1), wake: make(chan struct{}, 1)}
-	n := bufferValues / max(blockValues, width)
+	n := max(bufferValues/max(blockValues, width), 1)
 	list := func() []*block { return make([]*block, 0, n) }
 	b.free, b.partial, b.full, b.taken = list(), list(), list(), list()
 	for range n {
