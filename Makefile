@@ -143,6 +143,30 @@ test-w3c: ## Run the W3C's Trace Context harness, of which HARNESS is a checkout
 	CGO_ENABLED=0 go build -trimpath -o bin/w3ctest ./telemetry/w3ctest
 	scripts/w3c.sh bin/w3ctest .venv/w3c/bin/python '$(HARNESS)'
 
+##@ Load
+LOADTEST_FLAGS ?= --rate 200 --ramp 2s --duration 8s --max-p99 1s --max-errors 0 --min-rate 95%
+
+.PHONY: loadtest
+loadtest: build ## Build bin/loadtest, and load a server with LOADTEST_FLAGS for a short while
+	CGO_ENABLED=0 go build -trimpath -o bin/loadtest ./cmd/loadtest
+	scripts/loadtest.sh bin/tepal bin/loadtest $(LOADTEST_FLAGS)
+
+.venv/locust: loadtest/requirements.txt
+	python3 -m venv --clear $@
+	$@/bin/pip install --quiet --requirement $<
+	touch $@
+
+HOST       ?= http://localhost:8000
+USERS      ?= 1000
+SPAWN_RATE ?= 50
+HEADLESS   ?=
+RUN_TIME   ?=
+
+.PHONY: locust
+locust: .venv/locust ## Load HOST by Locust: a web page, or HEADLESS=1 (needs Python 3.11)
+	.venv/locust/bin/locust --locustfile loadtest/locustfile.py --host '$(HOST)' --users $(USERS) --spawn-rate $(SPAWN_RATE) \
+		$(if $(HEADLESS),--headless) $(if $(RUN_TIME),--run-time $(RUN_TIME))
+
 ##@ Clean
 .PHONY: clean
 clean: ## Remove what was built

@@ -319,7 +319,7 @@ type programs map[string]map[string]option
 func help(t *testing.T) programs {
 	t.Helper()
 	folder := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", folder, "./cmd/tepal", "./cmd/train")
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", folder, "./cmd/tepal", "./cmd/train", "./cmd/loadtest")
 	build.Dir = root
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
@@ -331,7 +331,7 @@ func help(t *testing.T) programs {
 		return string(text)
 	}
 	tepal := ask("tepal")
-	list := programs{"tepal": flags(tepal), "train": flags(ask("train"))}
+	list := programs{"tepal": flags(tepal), "train": flags(ask("train")), "loadtest": flags(ask("loadtest"))}
 	_, commands, found := strings.Cut(tepal, "Commands:\n")
 	require.True(t, found)
 	for _, found := range regexp.MustCompile(`(?m)^  ([a-z]+)`).FindAllStringSubmatch(commands, -1) {
@@ -344,7 +344,7 @@ func help(t *testing.T) programs {
 // flags reads a help text, whose lines are wrapped.
 func flags(text string) map[string]option {
 	// What a line break brings to the front of a line stands further right.
-	start := regexp.MustCompile(`(?m)^ {2,6}(?:-\w, )?--([a-z-]+)(?:=(\S+))?`)
+	start := regexp.MustCompile(`(?m)^ {2,6}(?:-\w, )?--([a-z0-9-]+)(?:=(\S+))?`)
 	variable := regexp.MustCompile(`\(\$(TEPAL_[A-Z_]+)\)`)
 	list := make(map[string]option)
 	found := start.FindAllStringSubmatchIndex(text, -1)
@@ -383,13 +383,21 @@ func TestFlags(t *testing.T) {
 			checkCommand(t, p.path, command, programs, anyFlag)
 		}
 	}
-	page := read(t, "docs/cli.md")
+	cli, load := read(t, "docs/cli.md"), read(t, "docs/loadtest.md")
 	for name, flags := range programs {
-		if !strings.HasPrefix(name, "tepal ") {
+		var table [][]string
+		switch {
+		case strings.HasPrefix(name, "tepal "):
+			table = rows(cli.section(t, name))
+		case name == "loadtest":
+			for _, row := range rows(load.section(t, "Flags")) {
+				table = append(table, slices.Insert(row, 1, "")) // it reads no variables
+			}
+		default:
 			continue
 		}
 		told := make(map[string]option)
-		for _, row := range rows(page.section(t, name)) {
+		for _, row := range table {
 			f := option{variable: strings.Trim(row[1], "`")}
 			if strings.HasPrefix(row[2], "`") {
 				f.value = strings.Trim(row[2], "`")

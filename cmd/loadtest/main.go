@@ -1,0 +1,179 @@
+// Command loadtest asks a server for predictions at a given rate and reports
+// how it bore that. It is the flags and exit codes of the package loadtest.
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/url"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+
+	"github.com/tepalhq/tepal/loadtest"
+)
+
+const description = `Ask a server for predictions at a given rate, check its answers, and report how long they took.
+
+The loop is open: a request is sent when it is due, whether or not earlier ones were answered, and its latency begins then.
+
+    loadtest --target http://localhost:8000 --rate 500 --duration 1m --max-p99 20ms --max-errors 0
+    loadtest --target http://localhost:8000 --stages 100/s:30s,500/s:30s --html report.html
+    loadtest --target http://localhost:8000 --steps 500,x1.5 --duration 15s --max-p99 20ms
+
+It exits with 0 when all gates held, with 1 when one broke, the target was not ready or the run was interrupted, and with 2 for wrong usage.`
+
+// command holds the flags.
+type command struct {
+	Target string        `group:"Target" default:"http://localhost:8000" help:"Address of the server."`
+	Model  string        `group:"Target" placeholder:"NAME" help:"The target's model to ask; the only one when not given."`
+	Wait   time.Duration `group:"Target" default:"30s" help:"How long to wait for the target to be ready."`
+
+	Rate        loadtest.Rate   `group:"Load" xor:"load" placeholder:"RATE" help:"Requests a second; 100 when not given."`
+	Stages      loadtest.Stages `group:"Load" xor:"load" placeholder:"RATE/s:TIME,…" help:"Rates one after the other, in place of --rate and --duration."`
+	Steps       *loadtest.Steps `group:"Load" xor:"load" placeholder:"FROM,xFACTOR" help:"Raise the rate step by step, each as long as --duration, until a gate breaks or less than 95% of the rate is answered; also FROM,+INCREMENT. The last rate that was held is the knee."`
+	Ramp        time.Duration   `group:"Load" default:"0s" help:"Rise from 0 to the first rate over this time, which no gate judges."`
+	Duration    time.Duration   `group:"Load" default:"30s" help:"How long to ask at --rate, or at each step."`
+	Connections int             `group:"Load" default:"256" help:"Most requests under way at once; those that find none free start late, and that counts."`
+	Timeout     time.Duration   `group:"Load" default:"10s" help:"How long a request may take from when it is sent."`
+	Replay      string          `group:"Load" placeholder:"FILE" help:"Instances to send: JSON Lines, or the log of tepal serve --log-payloads. Without it they are drawn from the model's schema."`
+	Seed        uint64          `group:"Load" default:"1" help:"Seed of what is drawn."`
+
+	MaxP95    time.Duration     `name:"max-p95" group:"Gates" placeholder:"TIME" help:"Greatest 95th percentile of latencies."`
+	MaxP99    time.Duration     `name:"max-p99" group:"Gates" placeholder:"TIME" help:"Greatest 99th percentile of latencies."`
+	MaxErrors *loadtest.Share   `group:"Gates" placeholder:"SHARE" help:"Greatest share of requests that fail or are answered wrongly, such as 0.1%."`
+	MinRate   *loadtest.MinRate `group:"Gates" placeholder:"RATE" help:"Least rate of right answers: a share of the one asked, such as 95%, or an absolute one, such as 900/s."`
+
+	JSON string `name:"json" group:"Report" placeholder:"FILE" help:"Write the report for programs."`
+	HTML string `name:"html" group:"Report" placeholder:"FILE" help:"Write the report for a browser, with plots, in one file."`
+
+	KubeDeployment string `group:"Cluster" placeholder:"NAME" help:"Show what the autoscaler of this deployment does meanwhile, by kubectl."`
+	KubeNamespace  string `group:"Cluster" placeholder:"NAME" help:"Its namespace; that of kubectl's context when not given."`
+}
+
+// Validate checks what the types do not; kong calls it.
+func (c *command) Validate() error {
+	for name, d := range map[string]time.Duration{"duration": c.Duration, "timeout": c.Timeout, "wait": c.Wait} {
+		if d <= 0 {
+			return fmt.Errorf("--%s: %v is not above 0s", name, d)
+		}
+	}
+	for name, d := range map[string]time.Duration{"ramp": c.Ramp, "max-p95": c.MaxP95, "max-p99": c.MaxP99} {
+		if d < 0 {
+			return fmt.Errorf("--%s: %v is below 0s", name, d)
+		}
+	}
+	if c.Connections < 1 {
+		return fmt.Errorf("--connections: %d is below 1", c.Connections)
+	}
+	if c.KubeNamespace != "" && c.KubeDeployment == "" {
+		return errors.New("--kube-namespace: whose? give --kube-deployment too")
+	}
+	if u, err := url.Parse(c.Target); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return fmt.Errorf("--target: %q is no address such as http://localhost:8000", c.Target)
+	}
+	return nil
+}
+
+func (c *command) options(stderr io.Writer) loadtest.Options {
+	o := loadtest.Options{
+		Target: c.Target, Model: c.Model, Wait: c.Wait, Replay: c.Replay, Seed: c.Seed,
+		Steps: c.Steps, StepDuration: c.Duration, Connections: c.Connections, Timeout: c.Timeout,
+		Gates: loadtest.Gates{MaxP95: c.MaxP95, MaxP99: c.MaxP99, MaxErrors: c.MaxErrors, MinRate: c.MinRate},
+	}
+	rate := float64(cmp.Or(c.Rate, 100))
+	load := []loadtest.Stage{{From: rate, To: rate, Duration: c.Duration}}
+	switch {
+	case c.Steps != nil:
+		rate, load = c.Steps.From, nil
+	case c.Stages != nil:
+		rate, load = c.Stages[0].From, c.Stages
+	}
+	if c.Ramp > 0 {
+		o.Stages = []loadtest.Stage{{To: rate, Duration: c.Ramp, Ramp: true}}
+	}
+	o.Stages = append(o.Stages, load...)
+	if c.KubeDeployment != "" {
+		o.Replicas = loadtest.Kubectl(c.KubeNamespace, c.KubeDeployment)
+	}
+	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		o.Progress = func(p loadtest.Progress) { fmt.Fprintf(stderr, "\r%s\x1b[K", p) }
+	}
+	return o
+}
+
+// The exit codes.
+const (
+	exitOK = iota
+	exitFailure
+	exitUsage
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	// The first signal ends the load and the second one the process.
+	context.AfterFunc(ctx, stop)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// run is the whole program, and returns its exit code.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var c command
+	helped := false
+	parser, err := kong.New(&c,
+		kong.Name("loadtest"), kong.Description(description),
+		kong.ConfigureHelp(kong.HelpOptions{NoAppDescFormat: true, WrapUpperBound: 100}), kong.Writers(stdout, stderr),
+		// Only --help asks for an exit; what is parsed after that is not used.
+		kong.Exit(func(int) { helped = true }))
+	if err != nil {
+		fmt.Fprintf(stderr, "loadtest: %v\n", err)
+		return exitFailure
+	}
+	_, err = parser.Parse(args)
+	switch {
+	case helped:
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "loadtest: %v\nloadtest --help tells what the flags mean\n", err)
+		return exitUsage
+	}
+	report, err := loadtest.Run(ctx, c.options(stderr))
+	if err == nil {
+		err = c.write(report, stdout)
+	}
+	if err != nil {
+		fmt.Fprintf(stderr, "loadtest: %v\n", err)
+		return exitFailure
+	}
+	for _, g := range report.Broken() {
+		fmt.Fprintf(stderr, "loadtest: gate broken: %v\n", g)
+	}
+	if report.Interrupted || len(report.Broken()) > 0 {
+		return exitFailure
+	}
+	return exitOK
+}
+
+func (c *command) write(r *loadtest.Report, stdout io.Writer) error {
+	errs := []error{r.WriteTable(stdout)}
+	for path, write := range map[string]func(io.Writer) error{c.JSON: r.WriteJSON, c.HTML: r.WriteHTML} {
+		if path == "" {
+			continue
+		}
+		file, err := os.Create(path)
+		if err == nil {
+			err = errors.Join(write(file), file.Close())
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
