@@ -15,10 +15,10 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	collectorpb "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/exporters/otlp/otlptrace/otlptracehttp"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.uber.org/goleak"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/tepalhq/tepal/model/repository"
 )
@@ -130,20 +130,21 @@ func TestCheckFindsAnotherAnswer(t *testing.T) {
 	}
 }
 
+// What the exporter sends is counted: three spans of one scope and two of another.
 func TestCountSpans(t *testing.T) {
-	span := &tracepb.Span{Name: "a", Attributes: nil, TraceId: make([]byte, 16)}
-	scope := func(n int) *tracepb.ScopeSpans {
-		s := &tracepb.ScopeSpans{SchemaUrl: "u"}
-		for range n {
-			s.Spans = append(s.Spans, span)
-		}
-		return s
-	}
-	body, err := proto.Marshal(&collectorpb.ExportTraceServiceRequest{ResourceSpans: []*tracepb.ResourceSpans{
-		{ScopeSpans: []*tracepb.ScopeSpans{scope(2), scope(0)}, SchemaUrl: "u"}, {}, {ScopeSpans: []*tracepb.ScopeSpans{scope(3)}},
-	}})
+	c, err := newCollector(t.Context())
 	require.NoError(t, err)
-	assert.EqualValues(t, 5, count(body, 1, 2, 2))
+	defer c.server.Close()
+	exporter, err := otlptracehttp.New(t.Context(), otlptracehttp.WithEndpoint(c.addr), otlptracehttp.WithInsecure())
+	require.NoError(t, err)
+	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter))
+	for _, scope := range []string{"a", "a", "a", "b", "b"} {
+		_, span := provider.Tracer(scope).Start(t.Context(), "work")
+		span.SetAttributes(attribute.String("key", "value"))
+		span.End()
+	}
+	require.NoError(t, provider.Shutdown(t.Context()))
+	assert.EqualValues(t, 5, c.spans.Load())
 	assert.Zero(t, count(nil, 1, 2, 2))
 	assert.Zero(t, count([]byte{0xff}, 1, 2, 2), "no protobuf")
 }
