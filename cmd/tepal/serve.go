@@ -10,8 +10,6 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
-	"runtime"
-	"runtime/debug"
 	"strconv"
 	"syscall"
 	"time"
@@ -153,7 +151,6 @@ func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
 	log.SetOutput(telemetry.StdLogger(logger, slog.LevelWarn).Writer())
 	otel.SetErrorHandler(telemetry.NewErrorHandler(logger))
 	otel.SetLogger(telemetry.NewSDKLogger(logger))
-	paceCollector(logger, source)
 	srv, err := server.New(ctx, server.Options{
 		Config: c.config(), Source: source, Logger: logger,
 		NewTelemetry: func(onPanic http.HandlerFunc) (*telemetry.Telemetry, error) {
@@ -166,17 +163,6 @@ func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
 		return err
 	}
 	return srv.Run(ctx)
-}
-
-// paceCollector sets the garbage collector's pace for the model, unless GOGC
-// says it, and logs what holds. GOMEMLIMIT is Go's own to read.
-func paceCollector(logger *slog.Logger, source repository.Source) {
-	percent := server.GCPercent(source.Size())
-	if os.Getenv("GOGC") != "" {
-		percent = debug.SetGCPercent(100)
-	}
-	debug.SetGCPercent(percent)
-	logger.Info("memory", "gogc", percent, "gomemlimit_bytes", debug.SetMemoryLimit(-1), "gomaxprocs", runtime.GOMAXPROCS(0))
 }
 
 // untilSignal returns a context that the first SIGTERM or SIGINT ends, with the

@@ -74,18 +74,6 @@ func (s Source) String() string {
 	return "the model file " + s.Path
 }
 
-// Size returns the artifact's length in bytes, 0 when its file cannot be asked.
-func (s Source) Size() int64 {
-	if s.Path == "" {
-		return int64(len(s.Data))
-	}
-	info, err := os.Stat(s.Path)
-	if err != nil {
-		return 0
-	}
-	return info.Size()
-}
-
 func (s Source) name() string {
 	if s.Name != "" {
 		return s.Name

@@ -18,7 +18,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"runtime/debug"
 	"runtime/pprof"
 	"strconv"
 	"syscall"
@@ -81,9 +80,6 @@ func (c *childCmd) Run(ctx context.Context) error {
 
 // listen binds a port for the variant and returns what serves it until ctx ends.
 func (v variant) listen(ctx context.Context, log io.Writer) (net.Addr, func() error, error) {
-	if v.paced() {
-		debug.SetGCPercent(server.GCPercent(source().Size()))
-	}
 	if v.build == nil {
 		return listenTepal(ctx, log)
 	}

@@ -50,7 +50,6 @@ const reference = "bare"
 func variants() []variant {
 	return []variant{
 		{reference, "", bare},
-		{"bare-gc", "", bare},
 		{"door", "", door},
 		{"metrics", "", layered("off")},
 		{"logs", "", layered("all")},
@@ -61,9 +60,6 @@ func variants() []variant {
 		{"stock", "0.01", stock},
 	}
 }
-
-// paced tells the variants that have the garbage collector's pace of tepal serve; the others have Go's own.
-func (v variant) paced() bool { return v.build == nil || v.name == "bare-gc" }
 
 // find returns the variant of that name.
 func find(name string) (variant, error) {
