@@ -26,6 +26,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -794,8 +795,8 @@ func amount(t *testing.T, s string) int64 {
 }
 
 // serve runs a server with the built-in model until the test is over, and
-// returns its address.
-func serve(t *testing.T) string {
+// returns its address and its metrics.
+func serve(t *testing.T) (address string, metrics *prometheus.Registry) {
 	t.Helper()
 	t.Setenv("OTEL_SDK_DISABLED", "true")
 	ctx, stop := context.WithCancel(t.Context())
@@ -804,7 +805,11 @@ func serve(t *testing.T) string {
 		Source: repository.Source{Name: "iris", Data: artifacts.Iris},
 		Logger: telemetry.NewLogger(io.Discard, telemetry.LogOptions{}),
 		NewTelemetry: func(onPanic http.HandlerFunc) (*telemetry.Telemetry, error) {
-			return telemetry.New(ctx, telemetry.Options{OnPanic: onPanic})
+			tel, err := telemetry.New(ctx, telemetry.Options{OnPanic: onPanic})
+			if err == nil {
+				metrics = tel.Registry()
+			}
+			return tel, err
 		},
 	})
 	require.NoError(t, err)
@@ -814,12 +819,12 @@ func serve(t *testing.T) string {
 		stop()
 		require.NoError(t, <-done)
 	})
-	address := srv.HTTPAddr().String()
+	address = srv.HTTPAddr().String()
 	require.Eventually(t, func() bool {
 		status, _ := exchange(t, address, "GET /ready_check")
 		return status == http.StatusOK
 	}, 10*time.Second, 5*time.Millisecond)
-	return address
+	return address, metrics
 }
 
 // exchange sends a request as the pages write it: a line with method and path,
@@ -847,7 +852,7 @@ func exchange(t *testing.T, address, request string) (int, []byte) {
 // TestExamples sends every request that stands in a page before an answer. An
 // answer must have what the page shows of it.
 func TestExamples(t *testing.T) {
-	address := serve(t)
+	address, _ := serve(t)
 	count := 0
 	for _, p := range pages(t) {
 		for i, b := range p.blocks {
@@ -891,7 +896,8 @@ func TestReadme(t *testing.T) {
 	command := strings.ReplaceAll(readme.blocks[at].text, "\\\n", " ")
 	parts := regexp.MustCompile(`^curl localhost:8000(/\S+) -H '([^']+)' +-d '([^']+)'\s*$`).FindStringSubmatch(command)
 	require.NotNil(t, parts, command)
-	status, answer := exchange(t, serve(t), fmt.Sprintf("POST %s\n%s\n\n%s", parts[1], parts[2], parts[3]))
+	address, _ := serve(t)
+	status, answer := exchange(t, address, fmt.Sprintf("POST %s\n%s\n\n%s", parts[1], parts[2], parts[3]))
 	assert.Equal(t, http.StatusOK, status)
 	assert.Equal(t, readme.blocks[at+1].text, string(answer))
 }
