@@ -143,9 +143,6 @@ func (t *Telemetry) MetricsHandler() http.Handler {
 // Registry is where other packages register what they measure.
 func (t *Telemetry) Registry() *prometheus.Registry { return t.registry }
 
-// Propagator reads and writes the headers that OTEL_PROPAGATORS names, by default traceparent, tracestate and baggage.
-func (t *Telemetry) Propagator() propagation.TextMapPropagator { return t.propagator }
-
 // TracerProvider makes tracers whose spans go where those of the requests go.
 func (t *Telemetry) TracerProvider() trace.TracerProvider { return t.provider }
 

@@ -155,10 +155,10 @@ func TestResourceOfSpans(t *testing.T) {
 
 func TestPropagator(t *testing.T) {
 	f := newFixture(t, true)
-	assert.ElementsMatch(t, []string{"traceparent", "tracestate", "baggage"}, f.Propagator().Fields())
+	assert.ElementsMatch(t, []string{"traceparent", "tracestate", "baggage"}, f.propagator.Fields())
 	h := f.Route("GET", "/x", http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		out := http.Header{}
-		f.Propagator().Inject(r.Context(), propagation.HeaderCarrier(out))
+		f.propagator.Inject(r.Context(), propagation.HeaderCarrier(out))
 		span := trace.SpanContextFromContext(r.Context())
 		assert.Equal(t, "00-"+exampleTraceID+"-"+span.SpanID().String()+"-01", out.Get("Traceparent"))
 		assert.Equal(t, "a=b", out.Get("Tracestate"))
