@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -123,9 +124,9 @@ func (r *routeSeries) resolve(labels outcomeLabels) *series {
 	if labels.status != 0 {
 		code = strconv.Itoa(labels.status)
 	}
-	errorType := labelValue(labels.errorType)
+	errorType, bounds := labelValue(labels.errorType), durationBuckets()
 	s := &series{
-		labels: labels,
+		labels: labels, bounds: bounds, exemplars: make([]atomic.Int64, len(bounds)+1),
 		duration: r.metrics.duration.WithLabelValues(
 			r.route, labels.method, code, errorType, labelValue(labels.modelName), labelValue(labels.modelVersion)),
 		requestSize:  r.metrics.requestSize.WithLabelValues(r.route, labels.method, code),
@@ -142,12 +143,19 @@ type series struct {
 	labels                              outcomeLabels
 	duration, requestSize, responseSize prometheus.Observer
 	problems                            prometheus.Counter // nil for success
+
+	bounds    []float64      // of the buckets of durations
+	exemplars []atomic.Int64 // when each of those last got one, in Unix nanoseconds
 }
 
-// observe measures an answered request. One whose trace is sampled leaves its ids as the exemplar of its duration.
-func (s *series) observe(latency time.Duration, requestSize, responseSize int64, span trace.SpanContext) {
+// exemplarPause is how long a bucket keeps its exemplar at least. Exemplars are dear, and scrapes are seconds apart.
+const exemplarPause = 100 * time.Millisecond
+
+// observe measures a request that was answered at the given time. One whose trace is sampled leaves its ids as the exemplar
+// of its duration, unless another has just done so.
+func (s *series) observe(end time.Time, latency time.Duration, requestSize, responseSize int64, span trace.SpanContext) {
 	seconds := latency.Seconds()
-	if withExemplar, ok := s.duration.(prometheus.ExemplarObserver); ok && span.IsSampled() {
+	if withExemplar, ok := s.duration.(prometheus.ExemplarObserver); ok && span.IsSampled() && s.exemplarDue(end, seconds) {
 		withExemplar.ObserveWithExemplar(seconds, prometheus.Labels{traceKey: span.TraceID().String(), spanKey: span.SpanID().String()})
 	} else {
 		s.duration.Observe(seconds)
@@ -157,4 +165,12 @@ func (s *series) observe(latency time.Duration, requestSize, responseSize int64,
 	if s.problems != nil {
 		s.problems.Inc()
 	}
+}
+
+// exemplarDue reports whether the bucket of a duration is to get an exemplar again.
+func (s *series) exemplarDue(now time.Time, seconds float64) bool {
+	bucket, _ := slices.BinarySearch(s.bounds, seconds)
+	last := &s.exemplars[bucket]
+	before := last.Load()
+	return now.UnixNano()-before >= int64(exemplarPause) && last.CompareAndSwap(before, now.UnixNano())
 }

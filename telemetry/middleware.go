@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 )
 
@@ -36,13 +37,13 @@ type Record struct {
 	sampled *exchange // that it belongs to, when its trace is sampled
 }
 
-type recordKey struct{}
+type exchangeKey struct{}
 
 // RecordFrom returns the Record of the request that ctx belongs to. It is never nil: outside a request it is one that
 // nobody reads.
 func RecordFrom(ctx context.Context) *Record {
-	if record, ok := ctx.Value(recordKey{}).(*Record); ok {
-		return record
+	if x, ok := ctx.Value(exchangeKey{}).(*exchange); ok {
+		return &x.record
 	}
 	return &Record{}
 }
@@ -63,7 +64,9 @@ func (t *Telemetry) Unmatched(next http.Handler) http.Handler {
 }
 
 func (t *Telemetry) instrument(e endpoint, next http.Handler) http.Handler {
-	return &layer{t: t, endpoint: e, next: next, series: t.metrics.newRouteSeries(e.pattern)}
+	return &layer{
+		t: t, endpoint: e, next: next, series: t.metrics.newRouteSeries(e.pattern), active: t.metrics.active[knownMethod(e.method)],
+	}
 }
 
 // endpoint is where a request arrived: a registered route, or, as the zero value, none.
@@ -105,27 +108,34 @@ type layer struct {
 	endpoint endpoint
 	next     http.Handler
 	series   *routeSeries
+	active   prometheus.Gauge // of the endpoint's method
 }
 
 // ServeHTTP implements http.Handler.
 func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{layer: l, start: time.Now()}
-	ctx := x.join(r)
-	x.response = response{ResponseWriter: w, ctx: ctx}
-	x.request = r.WithContext(context.WithValue(ctx, recordKey{}, &x.record))
+	x.Context = x.join(r)
+	x.response = response{ResponseWriter: w, ctx: x.Context}
+	x.request = r.WithContext(x)
 	if r.Body != nil && r.Body != http.NoBody {
 		x.body.ReadCloser = r.Body
 		x.request.Body = &x.body
 	}
-	active := l.t.metrics.active[knownMethod(r.Method)]
+	active := l.active
+	if r.Method != l.endpoint.method {
+		active = l.t.metrics.active[knownMethod(r.Method)]
+	}
 	active.Inc()
 	defer active.Dec()
 	defer x.finish()
 	l.next.ServeHTTP(&x.response, x.request)
 }
 
-// exchange is one request and its answer.
+// exchange is one request and its answer. It is the request's context too, which saves the memory of one that only
+// leads to it.
 type exchange struct {
+	context.Context // the caller's, with the trace
+
 	layer     *layer
 	start     time.Time
 	span      trace.SpanContext // the server's own, or the caller's when tracing is off
@@ -134,6 +144,14 @@ type exchange struct {
 	response  response
 	body      countingBody
 	record    Record
+}
+
+// Value implements context.Context.
+func (x *exchange) Value(key any) any {
+	if _, ok := key.(exchangeKey); ok {
+		return x
+	}
+	return x.Context.Value(key)
 }
 
 // outcome is how an exchange ended.
@@ -237,5 +255,5 @@ func (x *exchange) measure(o outcome) {
 		method: knownMethod(x.request.Method), status: o.status, errorType: x.record.ErrorType,
 		modelName: x.record.ModelName, modelVersion: x.record.ModelVersion,
 	})
-	series.observe(o.latency, x.body.size, x.response.size, x.span)
+	series.observe(x.start.Add(o.latency), o.latency, x.body.size, x.response.size, x.span)
 }

@@ -70,14 +70,16 @@ func (r *Record) StartPrediction(name, version, digest string, rows, batch int) 
 		return Span{}
 	}
 	//nolint:spancheck // The caller ends it.
-	_, span := r.sampled.layer.t.tracer.Start(r.sampled.request.Context(), "predict "+name, trace.WithAttributes(
+	_, span := r.sampled.layer.t.tracer.Start(r.sampled.request.Context(), "predict "+name)
+	// Attributes that are given to Start are copied twice.
+	span.SetAttributes(
 		attrModelName.String(name),
 		attrModelVersion.String(version),
 		attrModelDigest.String(digest),
 		attrRows.Int(rows),
 		attrBatchSize.Int(batch),
 		attrQueueWait.Float64(r.QueueWait.Seconds()),
-	))
+	)
 	return Span{span} //nolint:spancheck // The caller ends it.
 }
 
@@ -104,8 +106,7 @@ func (x *exchange) join(r *http.Request) context.Context {
 		ctx = trace.ContextWithSpanContext(ctx, parent)
 	}
 	//nolint:spancheck // endSpan ends it.
-	ctx, span := t.tracer.Start(ctx, x.layer.endpoint.spanName(r.Method), trace.WithSpanKind(trace.SpanKindServer),
-		trace.WithTimestamp(x.start), trace.WithAttributes(requestAttributes(r, x.layer.endpoint.pattern)...))
+	ctx, span := t.tracer.Start(ctx, x.layer.endpoint.spanName(r.Method), trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(x.start))
 	x.span, x.recording = span.SpanContext(), span
 	x.record.sampled = x
 	return ctx //nolint:spancheck // endSpan ends it.
@@ -138,7 +139,7 @@ func newSpanID() (id trace.SpanID) {
 
 // requestAttributes describe a request by the semantic conventions for HTTP servers.
 func requestAttributes(r *http.Request, route string) []attribute.KeyValue {
-	attrs := make([]attribute.KeyValue, 0, 16)
+	attrs := make([]attribute.KeyValue, 0, 20) // the answer's have room too
 	host, port := splitHostPort(r.Host)
 	attrs = append(attrs, semconv.ServerAddress(text(host, maxLoggedText)), semconv.URLScheme("http"), semconv.HTTPRequestMethodKey.String(knownMethod(r.Method)))
 	if port > 0 && port != 80 {
@@ -192,13 +193,14 @@ func splitHostPort(address string) (host string, port int) {
 	return host, int(number)
 }
 
-// endSpan notes on the server's span how the request ended.
+// endSpan notes on the server's span what the request was and how it ended: all at once, because a span's attributes are
+// copied each time that some are added, and no sampler that can be chosen asks for them at the start.
 func (x *exchange) endSpan(o outcome) {
 	span := x.recording
 	if span == nil {
 		return
 	}
-	attrs := make([]attribute.KeyValue, 0, 4)
+	attrs := requestAttributes(x.request, x.layer.endpoint.pattern)
 	if o.status != 0 {
 		attrs = append(attrs, semconv.HTTPResponseStatusCode(o.status))
 	}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/tepalhq/tepal/model/repository"
 	"github.com/tepalhq/tepal/server"
+	"github.com/tepalhq/tepal/server/memory"
 	"github.com/tepalhq/tepal/telemetry"
 )
 
@@ -151,6 +152,8 @@ func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
 	log.SetOutput(telemetry.StdLogger(logger, slog.LevelWarn).Writer())
 	otel.SetErrorHandler(telemetry.NewErrorHandler(logger))
 	otel.SetLogger(telemetry.NewSDKLogger(logger))
+	pace := memory.Set("/sys/fs/cgroup")
+	logger.Info("memory", "gc_percent", pace.GCPercent, "memory_limit_bytes", pace.Limit)
 	srv, err := server.New(ctx, server.Options{
 		Config: c.config(), Source: source, Logger: logger,
 		NewTelemetry: func(onPanic http.HandlerFunc) (*telemetry.Telemetry, error) {

@@ -26,6 +26,7 @@ import (
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/repository"
 	"github.com/tepalhq/tepal/server"
+	"github.com/tepalhq/tepal/server/memory"
 	"github.com/tepalhq/tepal/telemetry"
 )
 
@@ -103,6 +104,7 @@ func (v variant) listen(ctx context.Context, log io.Writer) (net.Addr, func() er
 }
 
 func listenTepal(ctx context.Context, log io.Writer) (net.Addr, func() error, error) {
+	memory.Set("/sys/fs/cgroup")
 	logger, options, err := shipped(log, "all")
 	if err != nil {
 		return nil, nil, err
