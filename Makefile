@@ -53,6 +53,12 @@ lint: ## Run the linters, and see that the module files are tidy
 	cd telemetry/interop && go vet -tags real ./... && go mod tidy -diff
 	for dir in tools/*/; do (cd "$$dir" && go mod tidy -diff); done
 
+.PHONY: lint-scripts
+lint-scripts: ## See that the scripts pass shellcheck and are formatted (needs shellcheck)
+	@command -v shellcheck >/dev/null || { echo 'there is no shellcheck: apt-get install shellcheck' >&2; exit 1; }
+	shellcheck --external-sources .ci/run scripts/*.sh scripts/*.bash
+	$(call tool,shfmt) -i 2 -d .ci/run scripts
+
 .PHONY: smoke
 smoke: build ## Start the real binary, ask it for a prediction, stop it (needs curl)
 	scripts/smoke.sh bin/tepal
@@ -166,6 +172,27 @@ RUN_TIME   ?=
 locust: .venv/locust ## Load HOST by Locust: a web page, or HEADLESS=1 (needs Python 3.11)
 	.venv/locust/bin/locust --locustfile loadtest/locustfile.py --host '$(HOST)' --users $(USERS) --spawn-rate $(SPAWN_RATE) \
 		$(if $(HEADLESS),--headless) $(if $(RUN_TIME),--run-time $(RUN_TIME))
+
+##@ Kubernetes (docs/kubernetes.md; ENV=guide|dev|staging|prod|preview)
+# What the scripts read of make's own variables; those of the environment they see.
+export ENV IMAGE PR COMPONENTS CANARY CLOUD_PROJECT_ID CLUSTER_NAME CLUSTER_REGION AWS_ACCOUNT_ID AWS_REGION \
+	AZURE_CLIENT_ID GATEWAY_CLASS OTLP_ENDPOINT PROMETHEUS DEPLOY_TIMEOUT SMOKE_BODY SMOKE_EXPECT URL_TIMEOUT DRY_RUN
+
+.PHONY: manifests
+manifests: ## Print the manifests of ENV with IMAGE, and COMPONENTS
+	@scripts/manifests.sh
+
+.PHONY: deploy
+deploy: ## Apply them, wait, ask for a prediction, and undo the rollout if either fails (needs kubectl and curl)
+	@scripts/deploy.sh
+
+.PHONY: undeploy
+undeploy: ## Delete what deploy has made, but for namespace and service account (needs kubectl)
+	@scripts/undeploy.sh
+
+.PHONY: url
+url: ## Print the address of ENV's Service (needs kubectl)
+	@scripts/url.sh
 
 ##@ Clean
 .PHONY: clean

@@ -141,10 +141,10 @@ done < <(tail -n +2 data/iris.csv)
 send() {
   local path=/predict body=${rows[$1 * 7 % ${#rows[@]}]}
   case $(($1 % 40)) in
-    9) body='{"sepal_length":' ;;                      # no JSON
-    19) body='{"sepal_length":"long"}' ;;              # no such instance
-    29) path=/nowhere ;;                               # no route
-    39) body="[$body,$body,{\"petal_length\":null}]" ;; # one bad instance of three
+  9) body='{"sepal_length":' ;;                       # no JSON
+  19) body='{"sepal_length":"long"}' ;;               # no such instance
+  29) path=/nowhere ;;                                # no route
+  39) body="[$body,$body,{\"petal_length\":null}]" ;; # one bad instance of three
   esac
   curl --silent --output /dev/null --max-time 5 --header 'Content-Type: application/json' --data "$body" \
     "http://127.0.0.1:$HTTP_PORT$path" || true

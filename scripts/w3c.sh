@@ -19,7 +19,10 @@ for _ in $(seq 100); do
   [ -z "$address" ] || break
   sleep 0.05
 done
-[ -n "$address" ] || { cat "$log" >&2; exit 1; }
+[ -n "$address" ] || {
+  cat "$log" >&2
+  exit 1
+}
 
 # The harness listens as well, and cannot choose a free port itself.
 port=$("$python" -c 'import socket; s = socket.create_server(("127.0.0.1", 0)); print(s.getsockname()[1])')

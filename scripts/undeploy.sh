@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Deletes what `make deploy` has made of an environment, or of one pull request.
+# The namespace and the service account stay: others may use them.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+# shellcheck source=scripts/k8s.bash
+source scripts/k8s.bash
+
+case ${1:-} in
+-h | --help)
+  echo 'Usage: ENV=preview PR=12 [COMPONENTS=…] [DRY_RUN=1] scripts/undeploy.sh'
+  exit
+  ;;
+'') ;;
+*) die "unknown argument $1" ;;
+esac
+
+run() { # COMMAND…
+  printf '+ %s\n' "$*" >&2
+  [ "${DRY_RUN:-}" = 1 ] || "$@"
+}
+
+names
+manifests=$(mktemp)
+trap 'rm -f "$manifests"' EXIT
+# No image is needed to know the names.
+IMAGE=registry.invalid/iris:none CANARY=registry.invalid/iris:none scripts/manifests.sh >"$manifests"
+run kubectl delete --ignore-not-found --selector '!shared' --filename "$manifests"
+# Those of earlier rollouts, which have other names.
+run kubectl -n "$namespace" delete configmap --selector "app=iris-classifier${suffix:+,instance=${suffix#-}}"
