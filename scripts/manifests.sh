@@ -19,7 +19,7 @@ Usage: ENV=prod IMAGE=REPOSITORY@sha256:DIGEST [VARIABLE=VALUE…] scripts/manif
 
 Components read CLOUD_PROJECT_ID, CLUSTER_NAME, CLUSTER_REGION, AWS_ACCOUNT_ID,
 AWS_REGION, AZURE_CLIENT_ID, GATEWAY_CLASS, OTLP_ENDPOINT and PROMETHEUS.
-docs/kubernetes.md says which.
+docs/kubernetes.md says which. KUSTOMIZE is another command than the pinned one.
 USAGE
 }
 
@@ -37,17 +37,33 @@ image() {
   printf '  - {name: "%s", newName: "%s", newTag: "%s"}\n' "$name" "$repository" "${value##*:}"
 }
 
+# at_most_one COMPONENT… fails when several of them were chosen.
+at_most_one() {
+  local component found=
+  for component; do
+    [[ " ${COMPONENTS:-} " == *" $component "* ]] || continue
+    [ -z "$found" ] || die "the components $found and $component exclude each other: see docs/kubernetes.md"
+    found=$component
+  done
+}
+
 # check_components sees that they are there and can be together.
 check_components() {
-  local component chosen=" ${COMPONENTS:-} "
+  local component
   for component in ${COMPONENTS:-}; do
-    [ -f "k8s/components/$component/kustomization.yaml" ] || die "there is no k8s/components/$component"
+    [[ $component =~ ^[a-z][a-z-]*$ && -f k8s/components/$component/kustomization.yaml ]] ||
+      die "there is no k8s/components/$component"
   done
-  if [[ $chosen == *' hpa-custom '* && $chosen == *' keda '* ]]; then
-    die 'hpa-custom and keda exclude each other: each replaces iris-classifier-hpa'
-  fi
-  if [[ $chosen == *' canary '* ]]; then
+  at_most_one gke gke-otlp eks aks onprem
+  at_most_one otel-collector gke-otlp eks aks
+  at_most_one hpa-custom keda
+  at_most_one scrape monitoring
+  at_most_one gateway canary
+  if [[ " ${COMPONENTS:-} " == *' canary '* ]]; then
     [ -n "${CANARY:-}" ] || die 'the component canary needs CANARY, its image'
+  fi
+  if [[ $ENV == guide && " ${COMPONENTS:-} " == *' networkpolicy '* ]]; then
+    die 'networkpolicy would cut off everything else in the namespace default'
   fi
 }
 
@@ -83,7 +99,8 @@ write_whole() {
     echo 'sortOptions: {order: legacy}'
     if [ -n "${COMPONENTS:-}" ]; then
       echo 'components:'
-      for component in $COMPONENTS; do
+      # The canary first: others change its pods as well.
+      for component in $(grep -owF canary <<<"$COMPONENTS" | head -n 1 || true) ${COMPONENTS/canary/}; do
         echo "  - ../../k8s/components/$component"
       done
     fi
@@ -92,7 +109,10 @@ write_whole() {
     [ -z "${CANARY:-}" ] || image registry.invalid/iris-canary "$CANARY"
     if [ "$ENV" = preview ]; then
       echo "nameSuffix: $suffix"
-      echo "labels: [{pairs: {instance: ${suffix#-}}, includeSelectors: true}]"
+      # Monitors select, too; kustomize knows of selectors in its own kinds alone.
+      printf 'labels:\n  - pairs: {instance: %s}\n    includeSelectors: true\n    fields:\n' "${suffix#-}"
+      echo '      - {kind: ServiceMonitor, path: spec/selector/matchLabels, create: true}'
+      echo '      - {kind: PodMonitoring, path: spec/selector/matchLabels, create: true}'
       echo 'transformers: [../../k8s/overlays/preview/shared]'
     fi
   } >"$1/kustomization.yaml"
@@ -118,5 +138,6 @@ dir=$(mktemp -d bin/manifests.XXXXXX)
 trap 'rm -rf "$dir"' EXIT
 write_cluster "$dir"
 write_whole "$dir"
+# shellcheck disable=SC2086 # a command with its arguments
 # Dashboards and rules lie outside of k8s, with the telemetry that they are about.
-go tool -modfile=tools/kustomize/go.mod kustomize build --load-restrictor LoadRestrictionsNone "$dir"
+${KUSTOMIZE:-go tool -modfile=tools/kustomize/go.mod kustomize} build --load-restrictor LoadRestrictionsNone "$dir"
