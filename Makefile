@@ -51,6 +51,7 @@ lint: ## Run the linters, and see that the module files are tidy
 	$(call tool,golangci-lint) run ./...
 	go mod tidy -diff
 	cd telemetry/interop && go vet -tags real ./... && go mod tidy -diff
+	cd k8s/test && go vet ./... && go mod tidy -diff
 	for dir in tools/*/; do (cd "$$dir" && go mod tidy -diff); done
 
 .PHONY: lint-scripts
@@ -189,6 +190,11 @@ deploy: ## Apply them, wait, ask for a prediction, and undo the rollout if eithe
 .PHONY: undeploy
 undeploy: ## Delete what deploy has made, but for namespace and service account (needs kubectl)
 	@scripts/undeploy.sh
+
+.PHONY: test-k8s
+test-k8s: ## Build, decode, lint every overlay and choice of components; the scripts against a recording kubectl (needs curl)
+	scripts/k8s-generate.sh --check
+	cd k8s/test && go test -shuffle=on ./...
 
 .PHONY: url
 url: ## Print the address of ENV's Service (needs kubectl)

@@ -87,12 +87,13 @@ undo() {
     run kubectl delete --ignore-not-found --selector '!shared' --filename "$manifests"
     return
   fi
-  after=$(revision)
+  # `set -e` is off in here, since the caller asks how it went.
+  after=$(revision) || return
   if [ "$after" = "$before" ]; then
     echo 'deploy: the pods are as before: there is no rollout to undo' >&2
     return
   fi
-  run kubectl -n "$namespace" rollout undo "deployment/$deployment" --to-revision="$before"
+  run kubectl -n "$namespace" rollout undo "deployment/$deployment" --to-revision="$before" || return
   await_rollout
 }
 

@@ -65,6 +65,9 @@ check_components() {
   if [[ $ENV == guide && " ${COMPONENTS:-} " == *' networkpolicy '* ]]; then
     die 'networkpolicy would cut off everything else in the namespace default'
   fi
+  if [[ $ENV == preview && " ${COMPONENTS:-} " == *' keda '* ]]; then
+    die 'keda would scale by the replicas of every pull request, which have one namespace'
+  fi
 }
 
 # values prints the variables of the cluster that are set, as literals.
