@@ -42,7 +42,7 @@ await_rollout() {
   run kubectl -n "$namespace" rollout status "deployment/$deployment" --timeout="${DEPLOY_TIMEOUT}s"
 }
 
-# smoke forwards a free port to the Service and asks for a prediction there, ten
+# smoke forwards a free port to the Service and asks for a prediction there, twenty
 # times at most.
 smoke() {
   local port='' answer='' try
@@ -50,7 +50,7 @@ smoke() {
   [ "${DRY_RUN:-}" != 1 ] || return 0
   kubectl -n "$namespace" port-forward "service/$service" :80 >"$dir/forward" &
   forward=$!
-  for try in $(seq 10); do
+  for try in $(seq 20); do
     if [ -z "$port" ]; then
       port=$(sed -n 's/^Forwarding from 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$dir/forward")
     fi
@@ -59,7 +59,7 @@ smoke() {
       break
     fi
     kill -0 "$forward" 2>/dev/null || break
-    [ "$try" = 10 ] || sleep "${SMOKE_INTERVAL:-1}"
+    [ "$try" = 20 ] || sleep "${SMOKE_INTERVAL:-1}"
   done
   kill "$forward" 2>/dev/null || true
   if [[ $answer != *"$SMOKE_EXPECT"* ]]; then
