@@ -22,8 +22,10 @@ const (
 	streamChunk = freeBodyBytes
 	// streamTimeout is how long a stream waits for a line to arrive whole, and for its caller to take a chunk of answers.
 	streamTimeout = readTimeout
-	// streamReserve is the end of the time to drain, in which streams that are still open are told where they end.
-	streamReserve = time.Second
+	// streamReserve is the end of the time to drain, in which streams that are still open are told where they end, and
+	// streamPause how long one of them may still wait for its caller.
+	streamReserve = 2 * time.Second
+	streamPause   = 100 * time.Millisecond
 )
 
 // errStopping ends a stream because the server stops.
@@ -88,13 +90,16 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, served *reposito
 }
 
 // interruptible lets the end of the time for streams end a read or a write that
-// waits for the caller, until the returned function is called.
+// waits for the caller, until the returned function is called. A caller who
+// sends all the time is not interrupted: a body that could not be read cannot be
+// read again, and to close a connection with something unread on it would take
+// back what was written.
 func (t *stream) interruptible() (done func()) {
 	over := make(chan struct{})
 	stop := context.AfterFunc(t.server.streaming, func() {
 		defer close(over)
-		_ = t.control.SetReadDeadline(time.Now())
-		_ = t.control.SetWriteDeadline(time.Now().Add(streamReserve))
+		_ = t.control.SetReadDeadline(time.Now().Add(streamPause))
+		_ = t.control.SetWriteDeadline(time.Now().Add(streamReserve / 2))
 	})
 	return func() {
 		if !stop() {
@@ -302,7 +307,7 @@ func (t *stream) send() {
 	for out := t.x.out; len(out) > 0; {
 		patience := t.server.streamTimeout
 		if t.server.streaming.Err() != nil {
-			patience = streamReserve
+			patience = streamReserve / 2
 		}
 		_ = t.control.SetWriteDeadline(time.Now().Add(patience))
 		n, err := t.w.Write(out[:min(len(out), streamChunk)])
