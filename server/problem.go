@@ -105,12 +105,16 @@ func internalError() *model.Error {
 // writeJSON answers with v as JSON and a line end, as a person at a terminal
 // likes it.
 func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
-	body, err := json.Marshal(v)
+	writeBody(w, status, contentType, jsonLine(v))
+}
+
+func jsonLine(v any) []byte {
+	text, err := json.Marshal(v)
 	if err != nil {
 		// Every document is made of types that marshal.
 		panic(err)
 	}
-	writeBody(w, status, contentType, append(body, '\n'))
+	return append(text, '\n')
 }
 
 func writeBody(w http.ResponseWriter, status int, contentType string, body []byte) {

@@ -3,7 +3,6 @@ package server
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -270,12 +269,7 @@ func (t *stream) refuse(err error) {
 
 func (t *stream) problem(p problem, kind string) {
 	p.Line = t.number
-	text, err := json.Marshal(p)
-	if err != nil {
-		// It is made of types that marshal.
-		panic(err)
-	}
-	t.x.out = append(append(t.x.out, text...), '\n')
+	t.x.out = append(t.x.out, jsonLine(p)...)
 	t.server.telemetry.Metrics().Streamed(kind, 1)
 }
 
