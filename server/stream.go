@@ -23,7 +23,7 @@ const (
 	streamTimeout = readTimeout
 	// streamReserve is the end of the time to drain, in which streams that are still open are told where they end, and
 	// streamPause how long one of them may still wait for its caller.
-	streamReserve = 2 * time.Second
+	streamReserve = 3 * time.Second
 	streamPause   = 100 * time.Millisecond
 )
 
@@ -68,10 +68,11 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, served *reposito
 		record: telemetry.RecordFrom(r.Context()), ctx: context.WithoutCancel(r.Context()),
 	}
 	t.record.Stream = true
-	// The storage of the exchange's body is the buffer of the stream, and x.body is set to each line in it.
+	// The storage of the exchange's body, as far as it does not count, is the buffer of the stream, and x.body is set to each
+	// line in it.
 	x.body.Reset()
 	x.body.Grow(streamChunk)
-	t.buf, x.out = x.body.AvailableBuffer(), x.out[:0]
+	t.buf, x.out = x.body.AvailableBuffer()[:0:streamChunk], x.out[:0]
 	defer func() { x.body = *bytes.NewBuffer(t.buf[:0]) }()
 
 	// The header Connection: close, which every answer has until its body is read, stays: net/http mixes up a connection
@@ -80,12 +81,11 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, served *reposito
 	defer t.interruptible()()
 	w.Header().Set("Content-Type", ndjsonMedia)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	err := t.run()
-	if err != io.EOF {
+	if err := t.run(); err != nil {
 		t.fail(r.Context(), err)
+		t.send()
 	}
-	t.send()
-	return err == io.EOF
+	return t.ended
 }
 
 // interruptible lets the end of the time for streams end a read or a write that
@@ -107,12 +107,13 @@ func (t *stream) interruptible() (done func()) {
 	}
 }
 
-// run reads and answers until there is no more to read; io.EOF is the good end.
+// run reads and answers until there is no more to read, or until no more can be
+// read.
 func (t *stream) run() error {
 	for {
 		err := t.fill()
-		if err == io.EOF {
-			t.ended = true
+		if errors.Is(err, io.EOF) {
+			err, t.ended = nil, true
 			// net/http goes on reading, to see whether the caller is there, and would take a deadline for his end.
 			_ = t.control.SetReadDeadline(time.Time{})
 		}
@@ -120,7 +121,7 @@ func (t *stream) run() error {
 			t.compute()
 			t.send()
 		}
-		if err != nil {
+		if err != nil || t.ended {
 			return err
 		}
 	}
@@ -196,7 +197,7 @@ func (t *stream) tooLong() error {
 func (t *stream) next() bool {
 	for {
 		line, rest, whole := bytes.Cut(t.unread, []byte{'\n'})
-		if !whole && !(t.ended && (len(line) > 0 || t.refused != nil)) {
+		if last := t.ended && (len(line) > 0 || t.refused != nil); !whole && !last {
 			return false
 		}
 		t.line, t.unread = line, rest

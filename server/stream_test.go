@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -177,7 +178,6 @@ type conversation struct {
 	conn   net.Conn
 	reader *bufio.Reader
 	body   *bufio.Reader
-	close  bool
 }
 
 // converse opens a stream, whose chunks are sent by say.
@@ -514,7 +514,7 @@ func TestStopEndsStreams(t *testing.T) {
 		}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := start(t, setup{config: Config{ShutdownTimeout: FlushReserve + 2*time.Second}}, false)
+			s := start(t, setup{config: Config{ShutdownTimeout: FlushReserve + 6*time.Second}}, false)
 			c := converse(t, s)
 			c.say(setosa + "\n")
 			require.Contains(t, c.hear(), `"label":"setosa"`)
@@ -709,4 +709,58 @@ func (s *steps) Read(p []byte) (int, error) {
 	n := copy(p, s.rest[:min(len(s.rest), s.step)])
 	s.rest = s.rest[n:]
 	return n, nil
+}
+
+// TestBatchesTakeBoundedMemory sends batches of the largest size on many
+// connections at once: what each holds is in proportion to its text, and is
+// shared by those that follow.
+func TestBatchesTakeBoundedMemory(t *testing.T) {
+	const callers, each = 16, 8
+	// Of 10,000 instances of Iris: the body, the answer, their numbers, and as much again for buffers that grew.
+	const budget = 8 << 20
+	s := start(t, setup{config: Config{QueueTimeout: time.Minute}}, false)
+	body := "[" + strings.Repeat(virginica+",", DefaultMaxBatch-1) + virginica + "]"
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapInuse
+	}
+	runtime.GC()
+	before, most := heap(), uint64(0)
+	var sent sync.WaitGroup
+	done := make(chan struct{})
+	for range callers {
+		sent.Go(func() {
+			for range each {
+				req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.url+"/predict", strings.NewReader(body))
+				if !assert.NoError(t, err) {
+					return
+				}
+				req.Header.Set("Content-Type", jsonMedia)
+				resp, err := client().Do(req)
+				if !assert.NoError(t, err) {
+					return
+				}
+				size, err := io.Copy(io.Discard, resp.Body)
+				_ = resp.Body.Close()
+				assert.NoError(t, err)
+				assert.Equal(t, http.StatusOK, resp.StatusCode)
+				assert.Greater(t, size, int64(DefaultMaxBatch*len(`{"label":"virginica"},`)))
+			}
+		})
+	}
+	go func() { sent.Wait(); close(done) }()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for open := true; open; {
+		select {
+		case <-tick.C:
+			most = max(most, heap())
+		case <-done:
+			open = false
+		}
+	}
+	t.Logf("at most %d KiB for each of %d callers", (most-before)/callers>>10, callers)
+	assert.Less(t, most-before, uint64(callers*budget))
+	assert.Zero(t, s.bodyMemory.Load())
 }
