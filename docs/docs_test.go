@@ -738,9 +738,9 @@ func TestLimits(t *testing.T) {
 		told[row[0]] = row[1]
 	}
 	for what, name := range map[string]string{
-		"body": "DefaultMaxBodyBytes", "instances in a request": "DefaultMaxBatch", "wait in the queue": "DefaultQueueTimeout",
-		"headers": "maxHeaderBytes", "time for the headers": "readHeaderTimeout", "time for the whole request": "readTimeout",
-		"time from the end of the headers to the end of the answer": "writeTimeout", "idle connection": "idleTimeout",
+		"body, line of a stream": "DefaultMaxBodyBytes", "instances in a request, or in a line": "DefaultMaxBatch", "wait in the queue": "DefaultQueueTimeout",
+		"headers": "maxHeaderBytes", "time for the headers": "readHeaderTimeout", "time for the whole request, or for a line": "readTimeout",
+		"time from the end of the headers to the end of the answer, but for streams": "writeTimeout", "idle connection": "idleTimeout",
 		"artifact": "MaxArtifactBytes",
 	} {
 		require.Contains(t, constants, name)
@@ -860,6 +860,11 @@ func TestExamples(t *testing.T) {
 	count := 0
 	for _, p := range pages(t) {
 		for i, b := range p.blocks {
+			if b.language == "ndjson" {
+				count++
+				_, answer := exchange(t, address, p.blocks[i-1].text)
+				assert.Equal(t, b.text, string(answer), "%s: %s", p.path, p.blocks[i-1].text)
+			}
 			if b.language != "json" {
 				continue
 			}

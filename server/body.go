@@ -15,41 +15,48 @@ import (
 	"github.com/tepalhq/tepal/telemetry"
 )
 
-// takesJSON refuses a body that says it is something else than JSON; one that
-// says nothing is taken for JSON.
-func takesJSON(w http.ResponseWriter, r *http.Request) bool {
-	refuse := func(expected, got string) bool {
+// The media types of bodies and answers.
+const (
+	jsonMedia   = "application/json"
+	ndjsonMedia = "application/x-ndjson"
+)
+
+// takes returns the media type of the body; one that says nothing is taken for
+// JSON. It refuses a body that says it is something else than JSON or NDJSON.
+func takes(w http.ResponseWriter, r *http.Request) (media string, ok bool) {
+	refuse := func(expected, got string) (string, bool) {
 		writeProblem(w, r, http.StatusUnsupportedMediaType, "Unsupported media type", &model.Error{
 			Type: "unsupported-media-type", Detail: "the body is of a media type or encoding that is not taken", Expected: expected, Got: got,
 		})
-		return false
+		return "", false
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
 		return refuse("no Content-Encoding", clipHeader(encoding))
 	}
 	header := r.Header.Get("Content-Type")
-	if header == "" || header == "application/json" {
-		return true
+	if header == "" || header == jsonMedia {
+		return jsonMedia, true
 	}
 	media, params, err := mime.ParseMediaType(header)
-	if err != nil || media != "application/json" {
-		return refuse("application/json", clipHeader(header))
+	if err != nil || media != jsonMedia && media != ndjsonMedia {
+		return refuse(jsonMedia+" or "+ndjsonMedia, clipHeader(header))
 	}
 	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-		return refuse("application/json in UTF-8", clipHeader(header))
+		return refuse(media+" in UTF-8", clipHeader(header))
 	}
-	return true
+	return media, true
 }
 
-// sendsJSON refuses a caller who accepts no JSON.
-func sendsJSON(w http.ResponseWriter, r *http.Request) bool {
+// sends refuses a caller who does not accept the media type of the answer,
+// which is that of the body.
+func sends(w http.ResponseWriter, r *http.Request, media string) bool {
 	headers := r.Header.Values("Accept")
-	if len(headers) == 0 || headers[0] == "*/*" || accepts(headers, "application/json") {
+	if len(headers) == 0 || headers[0] == "*/*" || accepts(headers, media) {
 		return true
 	}
 	writeProblem(w, r, http.StatusNotAcceptable, "Not acceptable", &model.Error{
 		Type: "not-acceptable", Detail: "the answer would be of a media type that the caller does not accept",
-		Expected: "application/json", Got: clipHeader(strings.Join(headers, ", ")),
+		Expected: media, Got: clipHeader(strings.Join(headers, ", ")),
 	})
 	return false
 }
@@ -92,6 +99,9 @@ const (
 
 // errBodyMemory says that the bodies in memory are as large as they may be.
 var errBodyMemory = errors.New("no memory for the body")
+
+// bodyMemoryDetail says the same to a caller.
+const bodyMemoryDetail = "the server holds as many large bodies as it can"
 
 // meteredBody counts what it reads against the server's memory for bodies.
 type meteredBody struct {
@@ -136,17 +146,22 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, x *exchange) b
 	case tooLarge:
 		s.refuseBody(w, r)
 	case errors.Is(err, errBodyMemory):
-		fail(w, r, s.admission.shed(telemetry.ShedBodyMemory, "overloaded", "the server holds as many large bodies as it can"))
+		fail(w, r, s.admission.shed(telemetry.ShedBodyMemory, "overloaded", bodyMemoryDetail))
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		writeProblem(w, r, http.StatusRequestTimeout, "Request timeout", &model.Error{
-			Type: "request-timeout", Detail: "the body did not arrive in time", Expected: fmt.Sprintf("the whole body within %v", readTimeout),
-		})
+		writeProblem(w, r, http.StatusRequestTimeout, titleLate, lateBody(fmt.Sprintf("the whole body within %v", readTimeout)))
 	case r.Context().Err() != nil:
 		fail(w, r, model.ContextError(r.Context()))
 	default:
 		fail(w, r, &model.Error{Kind: model.KindMalformed, Type: "malformed-body", Detail: "the body could not be read to its end"})
 	}
 	return false
+}
+
+// titleLate is the title of a problem of status 408.
+const titleLate = "Request timeout"
+
+func lateBody(expected string) *model.Error {
+	return &model.Error{Type: "request-timeout", Detail: "the body did not arrive in time", Expected: expected}
 }
 
 // limitBody bounds what is read of a body. One that says how long it is, and is

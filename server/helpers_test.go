@@ -43,7 +43,7 @@ type running struct {
 }
 
 // start runs a server on free ports and, unless unready, waits until it is ready.
-func start(t *testing.T, s setup, unready bool) *running {
+func start(t testing.TB, s setup, unready bool) *running {
 	t.Helper()
 	source := iris()
 	if s.source != nil {
@@ -82,7 +82,7 @@ func start(t *testing.T, s setup, unready bool) *running {
 	return r
 }
 
-func (r *running) waitReady(t *testing.T) {
+func (r *running) waitReady(t testing.TB) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		status, _ := get(t, r.url+"/ready_check")
@@ -95,17 +95,17 @@ func client() *http.Client {
 	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
 }
 
-func get(t *testing.T, url string) (int, string) {
+func get(t testing.TB, url string) (int, string) {
 	t.Helper()
 	return do(t, http.MethodGet, url, "", nil)
 }
 
-func post(t *testing.T, url, body string) (int, string) {
+func post(t testing.TB, url, body string) (int, string) {
 	t.Helper()
 	return do(t, http.MethodPost, url, body, nil)
 }
 
-func do(t *testing.T, method, url, body string, header http.Header) (int, string) {
+func do(t testing.TB, method, url, body string, header http.Header) (int, string) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, url, bytes.NewBufferString(body))
 	require.NoError(t, err)

@@ -61,11 +61,16 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 	}
 	record := telemetry.RecordFrom(r.Context())
 	record.ModelName, record.ModelVersion = served.Name, served.Version
-	if !takesJSON(w, r) || !sendsJSON(w, r) {
+	media, ok := takes(w, r)
+	if !ok || !sends(w, r, media) {
 		return
 	}
 	if err := s.admission.offer(); err != nil {
 		fail(w, r, err)
+		return
+	}
+	if media == ndjsonMedia {
+		read = s.stream(w, r, served)
 		return
 	}
 	x := s.newExchange()
@@ -108,15 +113,23 @@ func (s *Server) answer(ctx context.Context, served *repository.Served, x *excha
 	return nil
 }
 
-// evaluate is the one place where a model predicts for a client, whatever the
-// protocol: with its span and its metrics.
+// evaluate predicts for a request, with its span.
 func (s *Server) evaluate(ctx context.Context, served *repository.Served, b *model.Batch, p *model.Predictions) error {
 	record := telemetry.RecordFrom(ctx)
 	span := record.StartPrediction(served.Name, served.Version, served.Digest, b.Rows, b.Rows)
 	defer span.End()
+	err := s.run(ctx, served, b, p)
+	if err != nil {
+		span.Fail("the prediction failed")
+	}
+	return err
+}
+
+// run is the one place where a model predicts for a client, whatever the
+// protocol: with its metrics.
+func (s *Server) run(ctx context.Context, served *repository.Served, b *model.Batch, p *model.Predictions) error {
 	start := time.Now()
 	if err := served.Predict(ctx, b, p); err != nil {
-		span.Fail("the prediction failed")
 		return err
 	}
 	metrics := s.metrics.Load()

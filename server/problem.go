@@ -20,7 +20,9 @@ type problem struct {
 	Pointer  string `json:"pointer,omitempty"`
 	Expected string `json:"expected,omitempty"`
 	Got      string `json:"got,omitempty"`
-	Error    string `json:"error"`
+	// Line is the line of a stream, from 1 on.
+	Line  int    `json:"line,omitempty"`
+	Error string `json:"error"`
 }
 
 // problemBase is where the types of problems are described; a type's slug is
@@ -56,10 +58,9 @@ const statusClientClosed = 499
 // fail answers with the problem that err is. What is not a *model.Error, or is
 // of KindInternal, becomes a plain 500, and its text is for the log alone.
 func fail(w http.ResponseWriter, r *http.Request, err error) {
-	e, ok := errors.AsType[*model.Error](err)
-	if !ok || e.Kind == model.KindInternal {
-		telemetry.RecordFrom(r.Context()).Err = err
-		e = internalError()
+	e, cause := public(err)
+	if cause != nil {
+		telemetry.RecordFrom(r.Context()).Err = cause
 	}
 	o := outcomes[e.Kind]
 	if o.retry {
@@ -68,15 +69,26 @@ func fail(w http.ResponseWriter, r *http.Request, err error) {
 	writeProblem(w, r, o.status, o.title, e)
 }
 
+// public is what a caller is told of err, and the cause that is not told.
+func public(err error) (e *model.Error, cause error) {
+	if e, ok := errors.AsType[*model.Error](err); ok && e.Kind != model.KindInternal {
+		return e, nil
+	}
+	return internalError(), err
+}
+
 // writeProblem answers with a problem of a status that no kind of error has,
 // or that a kind has.
 func writeProblem(w http.ResponseWriter, r *http.Request, status int, title string, e *model.Error) {
 	telemetry.RecordFrom(r.Context()).ErrorType = e.Type
-	p := problem{
+	writeJSON(w, status, "application/problem+json", newProblem(status, title, e))
+}
+
+func newProblem(status int, title string, e *model.Error) problem {
+	return problem{
 		Type: problemBase + e.Type, Title: title, Status: status, Detail: e.Detail,
 		Pointer: e.Pointer, Expected: e.Expected, Got: e.Got, Error: e.Error(),
 	}
-	writeJSON(w, status, "application/problem+json", p)
 }
 
 // answerPanic answers for a handler that panicked; the log has the panic and
@@ -93,12 +105,16 @@ func internalError() *model.Error {
 // writeJSON answers with v as JSON and a line end, as a person at a terminal
 // likes it.
 func writeJSON(w http.ResponseWriter, status int, contentType string, v any) {
-	body, err := json.Marshal(v)
+	writeBody(w, status, contentType, jsonLine(v))
+}
+
+func jsonLine(v any) []byte {
+	text, err := json.Marshal(v)
 	if err != nil {
 		// Every document is made of types that marshal.
 		panic(err)
 	}
-	writeBody(w, status, contentType, append(body, '\n'))
+	return append(text, '\n')
 }
 
 func writeBody(w http.ResponseWriter, status int, contentType string, body []byte) {

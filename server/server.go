@@ -148,9 +148,13 @@ type Server struct {
 	metrics    atomic.Pointer[telemetry.ModelMetrics]
 	drift      atomic.Pointer[drift.Monitor]
 	// watching ends when the last request is answered.
-	watching  context.Context
-	admission *admission
-	exchanges sync.Pool
+	watching context.Context
+	// streaming ends, by endStreams, shortly before a stop gives up what is still under way.
+	streaming     context.Context
+	endStreams    context.CancelFunc
+	streamTimeout time.Duration
+	admission     *admission
+	exchanges     sync.Pool
 	// bodyMemory is what the bodies that are read or wait take together.
 	bodyMemory atomic.Int64
 	draining   atomic.Bool
@@ -185,7 +189,10 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		source:     o.Source,
 		repository: repository.New(),
 		failed:     make(chan error, 2),
+
+		streamTimeout: streamTimeout,
 	}
+	s.streaming, s.endStreams = context.WithCancel(context.Background())
 	s.lifecycle.log = o.Logger
 	var err error
 	if s.telemetry, err = o.NewTelemetry(answerPanic); err != nil {
@@ -230,6 +237,16 @@ func (s *Server) bind(ctx context.Context) error {
 				s.failed <- fmt.Errorf("%s: %w", l.name, err)
 			}
 		})
+	}
+	return nil
+}
+
+// boundStreams lets streams go on for as long as there is time to drain, less
+// what it takes to tell them that it is over.
+func (s *Server) boundStreams(ctx context.Context) error {
+	if deadline, ok := ctx.Deadline(); ok {
+		left := time.Until(deadline)
+		time.AfterFunc(left-min(streamReserve, left/2), s.endStreams)
 	}
 	return nil
 }
@@ -293,6 +310,7 @@ func (s *Server) Run(ctx context.Context) error {
 	loading, abandon := context.WithCancel(ctx)
 	s.lifecycle.add("stop loading", func(context.Context) error { abandon(); return nil })
 	s.lifecycle.wait.Go(func() { s.load(loading) })
+	s.lifecycle.add("bound streams", s.boundStreams)
 	s.lifecycle.add("wait for clients to turn away", s.waitDrainDelay)
 	s.lifecycle.add("say not ready", func(context.Context) error {
 		s.draining.Store(true)

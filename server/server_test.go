@@ -106,7 +106,7 @@ func TestStopOrder(t *testing.T) {
 	}
 	assert.Equal(t, []string{
 		"listening", "ready", "stopping",
-		"not ready", "stop: say not ready", "stop: wait for clients to turn away", "stop: stop loading",
+		"not ready", "stop: say not ready", "stop: wait for clients to turn away", "stop: bound streams", "stop: stop loading",
 		"stop: drain HTTP server", "stop: drain ops server", "stop: stop watching for drift", "stop: flush telemetry", "stopped",
 	}, steps)
 }
@@ -398,6 +398,10 @@ func TestRefusalsDoNotSpoilTheConnection(t *testing.T) {
 	}{
 		{"media type", http.Header{"Content-Type": {"text/plain"}}, setup{}, http.StatusUnsupportedMediaType},
 		{"accept", http.Header{"Accept": {"text/csv"}}, setup{}, http.StatusNotAcceptable},
+		{"stream", http.Header{"Content-Type": {ndjsonMedia}}, setup{}, http.StatusOK},
+		{"stream of a line that is no JSON", http.Header{"Content-Type": {ndjsonMedia}, "X-Body": {"{"}}, setup{}, http.StatusOK},
+		{"stream not accepted", http.Header{"Content-Type": {ndjsonMedia}, "Accept": {"application/json"}}, setup{}, http.StatusNotAcceptable},
+		{"stream overload", http.Header{"Content-Type": {ndjsonMedia}}, setup{config: Config{MaxConcurrency: 1, MaxQueue: -1}, before: fill}, http.StatusServiceUnavailable},
 		{"overload", nil, setup{config: Config{MaxConcurrency: 1, MaxQueue: -1}, before: fill}, http.StatusServiceUnavailable},
 		{"too large", nil, setup{config: Config{MaxBodyBytes: 10}}, http.StatusRequestEntityTooLarge},
 		{"invalid", http.Header{"X-Body": {"[]"}}, setup{}, http.StatusUnprocessableEntity},

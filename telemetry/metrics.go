@@ -37,6 +37,8 @@ type Metrics struct {
 	admissionWait prometheus.Histogram
 	admissionShed map[ShedReason]prometheus.Counter
 
+	streamed *prometheus.CounterVec // by error type
+
 	dropped map[drop]prometheus.Counter
 }
 
@@ -61,7 +63,11 @@ func newMetrics(registry *prometheus.Registry, version, commit string) *Metrics 
 			Buckets: waitBuckets(),
 		})),
 		admissionShed: newShed(registry),
-		dropped:       newDropped(registry),
+		streamed: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "tepal_stream_lines_total",
+			Help: "Lines of streams that were answered, by the problem's type.",
+		}, []string{"error_type"}),
+		dropped: newDropped(registry),
 	}
 	build := prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "tepal_build_info",
@@ -71,8 +77,9 @@ func newMetrics(registry *prometheus.Registry, version, commit string) *Metrics 
 	registry.MustRegister(
 		collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		build, m.panics, m.modelReady, m.admission, m.admissionWait,
+		build, m.panics, m.modelReady, m.admission, m.admissionWait, m.streamed,
 	)
+	m.Streamed("", 0)
 	return m
 }
 
@@ -116,6 +123,11 @@ func (m *Metrics) Waited(d time.Duration) { m.admissionWait.Observe(d.Seconds())
 
 // Shed counts a request that admission refused. The reason must be one of the constants of this package.
 func (m *Metrics) Shed(reason ShedReason) { m.admissionShed[reason].Inc() }
+
+// Streamed counts n lines of streams that were answered by a problem of that type, by predictions when it is empty.
+func (m *Metrics) Streamed(errorType string, n int) {
+	m.streamed.WithLabelValues(labelValue(errorType)).Add(float64(n))
+}
 
 // labelValue makes s fit to be a label's value, which has to be valid UTF-8.
 func labelValue(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }

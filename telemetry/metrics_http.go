@@ -151,15 +151,19 @@ type series struct {
 // exemplarPause is how long a bucket keeps its exemplar at least. Exemplars are dear, and scrapes are seconds apart.
 const exemplarPause = 100 * time.Millisecond
 
-// observe measures a request that was answered at the given time. One whose trace is sampled leaves its ids as the exemplar
-// of its duration, unless another has just done so.
-func (s *series) observe(end time.Time, latency time.Duration, requestSize, responseSize int64, span trace.SpanContext) {
+// time measures how long a request took that was answered at the given time. One whose trace is sampled leaves its ids as the
+// exemplar, unless another has just done so.
+func (s *series) time(end time.Time, latency time.Duration, span trace.SpanContext) {
 	seconds := latency.Seconds()
 	if withExemplar, ok := s.duration.(prometheus.ExemplarObserver); ok && span.IsSampled() && s.exemplarDue(end, seconds) {
 		withExemplar.ObserveWithExemplar(seconds, prometheus.Labels{traceKey: span.TraceID().String(), spanKey: span.SpanID().String()})
 	} else {
 		s.duration.Observe(seconds)
 	}
+}
+
+// observe measures the rest of an answered request.
+func (s *series) observe(requestSize, responseSize int64) {
 	s.requestSize.Observe(float64(requestSize))
 	s.responseSize.Observe(float64(responseSize))
 	if s.problems != nil {

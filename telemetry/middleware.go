@@ -30,6 +30,7 @@ type Record struct {
 	ModelName    string        // of the model asked, once it is known to exist: it becomes a metric's label
 	ModelVersion string        // likewise
 	Rows         int           // instances in the request
+	Stream       bool          // it is as long as its caller likes: how long it took is no latency
 	ErrorType    string        // the problem's type as a short word from a closed set, empty for success
 	Err          error         // the internal cause of a 5xx; it is logged and never sent
 	QueueWait    time.Duration // time spent waiting for admission
@@ -255,5 +256,8 @@ func (x *exchange) measure(o outcome) {
 		method: knownMethod(x.request.Method), status: o.status, errorType: x.record.ErrorType,
 		modelName: x.record.ModelName, modelVersion: x.record.ModelVersion,
 	})
-	series.observe(x.start.Add(o.latency), o.latency, x.body.size, x.response.size, x.span)
+	if !x.record.Stream {
+		series.time(x.start.Add(o.latency), o.latency, x.span)
+	}
+	series.observe(x.body.size, x.response.size)
 }
