@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Builds, packs, checks and pushes the container image, by the first of docker, podman and buildah that answers `info`.
+#
+#   image.sh build           build IMAGE
+#   image.sh archive FILE    write IMAGE as a docker-archive, which every cluster's loader takes
+#   image.sh push            push IMAGE unless its tag exists already, and print it by digest: repository@sha256:…
+#
+# IMAGE         what it is called (localhost/tepal:dev)
+# IMAGE_TARGET  the Dockerfile's stage: tepal, or train to train the model again (tepal)
+# PLATFORM      such as linux/arm64 (this machine's)
+# LOCAL_BASES   1 builds on a stand-in for the base image, made of this machine's own Go, where no registry is reached
+# ENGINE        docker, podman or buildah, in place of the first that answers
+# DRY_RUN       1 prints each command in place of running it
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+: "${IMAGE:=localhost/tepal:dev}" "${IMAGE_TARGET:=tepal}" "${PLATFORM:=}" "${LOCAL_BASES:=}" "${ENGINE:=}" "${DRY_RUN:=}"
+
+usage() {
+  sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
+  exit 2
+}
+
+run() {
+  printf '+ %s\n' "$*" >&2
+  [ -n "$DRY_RUN" ] || "$@" >&2
+}
+
+# A docker client without its engine is common: it is there, and answers nothing.
+engine() {
+  local candidate
+  for candidate in ${ENGINE:-docker podman buildah}; do
+    if command -v "$candidate" >/dev/null && "$candidate" info >/dev/null 2>&1; then
+      echo "$candidate"
+      return
+    fi
+  done
+  echo 'image: none of docker, podman and buildah answers: start one, or apt-get install podman' >&2
+  return 1
+}
+
+build() {
+  local args=(build --target "$IMAGE_TARGET" --tag "$IMAGE") epoch
+  args+=(--build-arg "VERSION=${VERSION:-$(git describe --tags --always --dirty 2>/dev/null || echo dev)}")
+  args+=(--build-arg "COMMIT=${COMMIT:-$(git rev-parse HEAD 2>/dev/null || echo unknown)}")
+  # The commit's time and not today's, so that building again gives the same image.
+  epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+  args+=(--build-arg "CREATED=$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)")
+  [ -z "$PLATFORM" ] || args+=(--platform "$PLATFORM")
+  if [ -n "$LOCAL_BASES" ]; then
+    scripts/local-bases.sh "$engine"
+    args+=(--network host --build-arg GO_IMAGE=localhost/tepal-go:local)
+  fi
+  case $engine in
+    docker) run env DOCKER_BUILDKIT=1 docker "${args[@]}" . ;;
+    # Its own format keeps no field that OCI lacks, and both clouds and kubelets take it.
+    *) run "$engine" "${args[@]}" --format oci . ;;
+  esac
+}
+
+archive() {
+  mkdir -p "$(dirname "$1")"
+  rm -f "$1" # an archive is added to by some, and refused by others
+  case $engine in
+    docker) run docker save --output "$1" "$IMAGE" ;;
+    podman) run podman save --quiet --format docker-archive --output "$1" "$IMAGE" ;;
+    buildah) run buildah push --quiet "$IMAGE" "docker-archive:$1:$IMAGE" ;;
+  esac
+}
+
+# digest pulls IMAGE and prints it by digest, or fails: an image is small, and a pull is what every engine knows.
+digest() {
+  local repository=${IMAGE%:*} references
+  run "$engine" pull --quiet "$IMAGE" || return 1
+  [ -z "$DRY_RUN" ] || { echo "$repository@sha256:$(printf '0%.0s' {1..64})"; return; }
+  case $engine in
+    buildah) references=$repository@$(buildah inspect --type image --format '{{.FromImageDigest}}' "$IMAGE") ;;
+    *) references=$("$engine" inspect --type image --format '{{range .RepoDigests}}{{println .}}{{end}}' "$IMAGE") ;;
+  esac
+  grep --max-count=1 --fixed-strings "$repository@sha256:" <<<"$references"
+}
+
+# A tag is a commit and never moves: where it exists, it is what this would build. So it is, too, where a push is
+# refused because another run was faster.
+push() {
+  if digest; then
+    echo "image: $IMAGE is in the registry already" >&2
+    return
+  fi
+  build
+  run "$engine" push "$IMAGE" || echo "image: the push failed; is it there by another run?" >&2
+  digest
+}
+
+[ $# -gt 0 ] || usage
+case $1 in
+  build | push) [ $# -eq 1 ] || usage ;;
+  archive) [ $# -eq 2 ] || usage ;;
+  *) usage ;;
+esac
+engine=$(engine)
+"$@"
