@@ -17,20 +17,28 @@ WORKDIR /src
 COPY . .
 
 FROM source AS build
-ARG TARGETOS TARGETARCH VERSION=dev COMMIT=unknown
+ARG TARGETOS
+ARG TARGETARCH
+ARG VERSION=dev
+ARG COMMIT=unknown
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
     -ldflags "-s -w -X main.version=$VERSION -X main.commit=$COMMIT" -o /out/tepal ./cmd/tepal
 
 # The same after training again, in place of the committed artifact.
 FROM source AS build-train
-ARG TARGETOS TARGETARCH VERSION=dev COMMIT=unknown
+ARG TARGETOS
+ARG TARGETARCH
+ARG VERSION=dev
+ARG COMMIT=unknown
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
     go run ./cmd/train --unit cm && GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath \
     -ldflags "-s -w -X main.version=$VERSION -X main.commit=$COMMIT" -o /out/tepal ./cmd/tepal
 
 FROM scratch AS base
-ARG VERSION=dev COMMIT=unknown CREATED
+ARG VERSION=dev
+ARG COMMIT=unknown
+ARG CREATED
 LABEL org.opencontainers.image.title="Tepal" \
       org.opencontainers.image.description="Serves tabular machine-learning models from one static binary" \
       org.opencontainers.image.source="https://github.com/tepalhq/tepal" \

@@ -150,6 +150,29 @@ test-w3c: ## Run the W3C's Trace Context harness, of which HARNESS is a checkout
 	CGO_ENABLED=0 go build -trimpath -o bin/w3ctest ./telemetry/w3ctest
 	scripts/w3c.sh bin/w3ctest .venv/w3c/bin/python '$(HARNESS)'
 
+##@ Image (need docker, podman or buildah)
+IMAGE        ?= localhost/tepal:dev
+IMAGE_TARGET ?= tepal
+PLATFORM     ?=
+LOCAL_BASES  ?=
+image_env     = IMAGE='$(IMAGE)' IMAGE_TARGET='$(IMAGE_TARGET)' PLATFORM='$(PLATFORM)' LOCAL_BASES='$(LOCAL_BASES)'
+
+.PHONY: image
+image: ## Build the image IMAGE; IMAGE_TARGET=train trains the model again; LOCAL_BASES=1 reaches no registry
+	$(image_env) scripts/image.sh build
+
+.PHONY: image-archive
+image-archive: image ## Build it, and write it to bin/image.tar for a cluster's loader
+	$(image_env) scripts/image.sh archive bin/image.tar
+
+.PHONY: image-check
+image-check: image-archive ## Build it, check size and labels, serve as several users (needs docker or podman; jq, curl)
+	IMAGE='$(IMAGE)' scripts/image-check.sh bin/image.tar scripts/image-size
+
+.PHONY: image-push
+image-push: ## Push IMAGE unless its tag is in the registry, and print it by digest
+	@$(image_env) scripts/image.sh push
+
 ##@ Load
 LOADTEST_FLAGS ?= --rate 200 --ramp 2s --duration 8s --max-p99 1s --max-errors 0 --min-rate 95%
 

@@ -48,6 +48,7 @@ build() {
   args+=(--build-arg "CREATED=$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)")
   [ -z "$PLATFORM" ] || args+=(--platform "$PLATFORM")
   if [ -n "$LOCAL_BASES" ]; then
+    export BUILDAH_ISOLATION=${BUILDAH_ISOLATION:-chroot} # such a machine may be a container itself, where little else works
     scripts/local-bases.sh "$engine"
     args+=(--network host --build-arg GO_IMAGE=localhost/tepal-go:local)
   fi
