@@ -173,6 +173,61 @@ image-check: image-archive ## Build it, check size and labels, serve as several 
 image-push: ## Push IMAGE unless its tag is in the registry, and print it by digest
 	@$(image_env) scripts/image.sh push
 
+.PHONY: image-release
+image-release: ## Push IMAGE for amd64 and arm64, with bills of materials and provenance (needs docker buildx)
+	@$(image_env) scripts/image.sh release
+
+.PHONY: build-arm64
+build-arm64: ## Build bin/tepal-arm64, to see that it compiles for arm64
+	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/tepal-arm64 ./cmd/tepal
+
+##@ Delivery (docs/delivery.md)
+.PHONY: gke-login
+gke-login: ## Let docker and kubectl into the project of CLOUD_PROJECT_ID (needs gcloud)
+	@scripts/gke.sh
+
+PREVIEW_LOADTEST_FLAGS ?= --rate 200 --ramp 5s --duration 30s --max-p99 1s --max-errors 0.1% --min-rate 95%
+
+.PHONY: preview-loadtest
+preview-loadtest: ## Load the preview at URL, with gates, into bin/preview-load.json
+	CGO_ENABLED=0 go build -trimpath -o bin/loadtest ./cmd/loadtest
+	bin/loadtest --target '$(URL)' --wait 2m --json bin/preview-load.json $(PREVIEW_LOADTEST_FLAGS)
+
+.PHONY: preview-report
+preview-report: ## Write bin/preview.md: the endpoint URL, IMAGE, the model's metrics, the load test (needs curl and jq)
+	@URL='$(URL)' IMAGE='$(IMAGE)' scripts/preview.sh report
+
+.PHONY: preview-comment
+preview-comment: ## Put it on pull request PR, by CML or else by gh
+	@PR='$(PR)' scripts/preview.sh comment
+
+.PHONY: release-dist
+release-dist: ## Make binaries, bills of materials, manifests, notes and checksums of VERSION in bin/dist
+	@VERSION='$(VERSION)' IMAGE='$(IMAGE)' scripts/release.sh dist
+
+.PHONY: release-sign
+release-sign: ## Sign IMAGE and the checksums without a key (needs cosign, in a workflow)
+	@VERSION='$(VERSION)' IMAGE='$(IMAGE)' scripts/release.sh sign
+
+.PHONY: release-publish
+release-publish: ## Make the release VERSION at GitHub with all of bin/dist (needs gh)
+	@VERSION='$(VERSION)' scripts/release.sh publish
+
+.venv/zizmor: .github/test/requirements.txt
+	python3 -m venv --clear $@
+	$@/bin/pip install --quiet --requirement $<
+	touch $@
+
+.PHONY: lint-workflows
+lint-workflows: .venv/zizmor ## Lint the workflows by actionlint and zizmor (needs Python 3.11 and shellcheck)
+	@command -v shellcheck >/dev/null || { echo 'there is no shellcheck: apt-get install shellcheck' >&2; exit 1; }
+	$(call tool,actionlint) -color
+	.venv/zizmor/bin/zizmor --offline --quiet --persona pedantic .github
+
+.PHONY: test-workflows
+test-workflows: ## Run the steps of the workflows that deploy against stand-ins for the clouds' tools (needs jq)
+	cd .github/test && go vet ./... && go mod tidy -diff && go test -count=1 ./...
+
 ##@ Load
 LOADTEST_FLAGS ?= --rate 200 --ramp 2s --duration 8s --max-p99 1s --max-errors 0 --min-rate 95%
 

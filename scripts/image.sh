@@ -4,6 +4,8 @@
 #   image.sh build           build IMAGE
 #   image.sh archive FILE    write IMAGE as a docker-archive, which every cluster's loader takes
 #   image.sh push            push IMAGE unless its tag exists already, and print it by digest: repository@sha256:…
+#                            (in a workflow also as the step's output `image`)
+#   image.sh release         the same for amd64 and arm64 with bills of materials and provenance (needs docker buildx)
 #
 # IMAGE         what it is called (localhost/tepal:dev)
 # IMAGE_TARGET  the Dockerfile's stage: tepal, or train to train the model again (tepal)
@@ -39,13 +41,20 @@ engine() {
   return 1
 }
 
-build() {
-  local args=(build --target "$IMAGE_TARGET" --tag "$IMAGE") epoch
+# arguments fills args with what every build is told.
+arguments() {
+  local epoch
+  args=(--target "$IMAGE_TARGET" --tag "$IMAGE")
   args+=(--build-arg "VERSION=${VERSION:-$(git describe --tags --always --dirty 2>/dev/null || echo dev)}")
   args+=(--build-arg "COMMIT=${COMMIT:-$(git rev-parse HEAD 2>/dev/null || echo unknown)}")
   # The commit's time and not today's, so that building again gives the same image.
   epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
   args+=(--build-arg "CREATED=$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)")
+}
+
+build() {
+  local args
+  arguments
   [ -z "$PLATFORM" ] || args+=(--platform "$PLATFORM")
   if [ -n "$LOCAL_BASES" ]; then
     export BUILDAH_ISOLATION=${BUILDAH_ISOLATION:-chroot} # such a machine may be a container itself, where little else works
@@ -53,9 +62,8 @@ build() {
     args+=(--network host --build-arg GO_IMAGE=localhost/tepal-go:local)
   fi
   case $engine in
-    docker) run env DOCKER_BUILDKIT=1 docker "${args[@]}" . ;;
-    # Its own format keeps no field that OCI lacks, and both clouds and kubelets take it.
-    *) run "$engine" "${args[@]}" --format oci . ;;
+    docker) run env DOCKER_BUILDKIT=1 docker build "${args[@]}" . ;;
+    *) run "$engine" build "${args[@]}" --format oci . ;;
   esac
 }
 
@@ -81,23 +89,41 @@ digest() {
   grep --max-count=1 --fixed-strings "$repository@sha256:" <<<"$references"
 }
 
+# tell prints the digest, and gives it to the workflow that this is a step of.
+tell() {
+  echo "$1"
+  [ -z "${GITHUB_OUTPUT:-}" ] || echo "image=$1" >>"$GITHUB_OUTPUT"
+}
+
 # A tag is a commit and never moves: where it exists, it is what this would build. So it is, too, where a push is
 # refused because another run was faster.
 push() {
-  if digest; then
+  local pushed
+  if pushed=$(digest); then
     echo "image: $IMAGE is in the registry already" >&2
+    tell "$pushed"
     return
   fi
   build
   run "$engine" push "$IMAGE" || echo "image: the push failed; is it there by another run?" >&2
-  digest
+  pushed=$(digest)
+  tell "$pushed"
+}
+
+release() {
+  local args metadata=bin/image.json
+  mkdir -p bin
+  arguments
+  run docker buildx build "${args[@]}" --platform "${PLATFORM:-linux/amd64,linux/arm64}" --sbom=true \
+    --provenance=mode=max --metadata-file "$metadata" --push .
+  tell "${IMAGE%:*}@$(jq -er '."containerimage.digest"' "$metadata")"
 }
 
 [ $# -gt 0 ] || usage
 case $1 in
-  build | push) [ $# -eq 1 ] || usage ;;
+  build | push | release) [ $# -eq 1 ] || usage ;;
   archive) [ $# -eq 2 ] || usage ;;
   *) usage ;;
 esac
-engine=$(engine)
+[ "$1" = release ] || engine=$(engine)
 "$@"
