@@ -99,7 +99,7 @@ tell() {
 # refused because another run was faster.
 push() {
   local pushed
-  if pushed=$(digest); then
+  if [ -z "$DRY_RUN" ] && pushed=$(digest); then
     echo "image: $IMAGE is in the registry already" >&2
     tell "$pushed"
     return

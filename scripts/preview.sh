@@ -16,7 +16,7 @@ report() {
   mkdir -p "$(dirname "$REPORT")"
   {
     printf '## Preview\n\n'
-    printf -- '- endpoint: %s/predict\n- image: `%s`\n' "$URL" "$IMAGE"
+    printf -- '- endpoint: <%s/predict>\n- image: %s\n' "$URL" "$IMAGE"
     jq -r '"- model: \(.name) version \(.version), `\(.digest)`, golden rows \(.golden.status)"' <<<"$model"
     printf '\n### The model\n\n| metric | value |\n| --- | --- |\n'
     jq -r '.metrics.values | to_entries[] | "| \(.key) | \(.value * 10000 | round / 10000) |"' <<<"$model"
