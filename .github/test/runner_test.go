@@ -20,6 +20,7 @@ type workflow struct {
 }
 
 type job struct {
+	Needs   string            `yaml:"needs"`
 	If      string            `yaml:"if"`
 	Env     map[string]string `yaml:"env"`
 	Outputs map[string]string `yaml:"outputs"`
@@ -98,11 +99,17 @@ func (m *machine) run(name string, jobs ...string) []string {
 	var w workflow
 	m.read(filepath.Join(".github/workflows", name), &w)
 	require.ElementsMatch(m.t, slices.Collect(maps.Keys(w.Jobs)), jobs, "every job is named by the test")
-	values := maps.Clone(m.set)
+	values := map[string]string{}
+	for name, value := range m.set {
+		put(values, name, value)
+	}
 	var results []string
-	for i, id := range jobs {
+	for _, id := range jobs {
 		j := w.Jobs[id]
-		s := scope{values: values, failed: i > 0 && results[i-1] == "failure"}
+		s := scope{values: values}
+		if j.Needs != "" {
+			s.failed = results[slices.Index(jobs, j.Needs)] != "success"
+		}
 		holds, err := s.holds(j.If)
 		require.NoError(m.t, err)
 		if !holds {
@@ -119,13 +126,13 @@ func (m *machine) job(id string, w workflow, j job, values map[string]string) st
 	s := scope{values: maps.Clone(values)}
 	env := m.environment(s, w.Env, j.Env)
 	for name, value := range env {
-		s.values["env."+name] = value
+		put(s.values, "env."+name, value)
 	}
 	m.steps(&s, j.Steps, env)
 	for name, text := range j.Outputs {
 		value, err := s.expand(text)
 		require.NoError(m.t, err)
-		values["needs."+id+".outputs."+name] = value
+		put(values, "needs."+id+".outputs."+name, value)
 	}
 	if s.failed {
 		return "failure"
@@ -166,13 +173,13 @@ func (m *machine) composite(s *scope, st step, env map[string]string) {
 	m.read(filepath.Join(st.Uses, "action.yml"), &action)
 	inner := scope{values: maps.Clone(s.values)}
 	for name := range action.Inputs {
-		inner.values["inputs."+name] = ""
+		put(inner.values, "inputs."+name, "")
 	}
 	for name, text := range st.With {
 		require.Contains(m.t, action.Inputs, name)
 		value, err := s.expand(text)
 		require.NoError(m.t, err)
-		inner.values["inputs."+name] = value
+		put(inner.values, "inputs."+name, value)
 	}
 	m.steps(&inner, action.Runs.Steps, env)
 	s.failed = s.failed || inner.failed
@@ -229,10 +236,13 @@ func (m *machine) shell(s *scope, st step, env map[string]string) bool {
 	data, _ := os.ReadFile(output)
 	for line := range strings.Lines(string(data)) {
 		name, value, _ := strings.Cut(strings.TrimSpace(line), "=")
-		s.values["steps."+st.ID+".outputs."+name] = value
+		put(s.values, "steps."+st.ID+".outputs."+name, value)
 	}
 	return ok
 }
+
+// put keeps a value under a name in lower case, as expressions do not tell cases apart.
+func put(values map[string]string, name, value string) { values[strings.ToLower(name)] = value }
 
 func (m *machine) fixtures() string {
 	dir, err := filepath.Abs("testdata")

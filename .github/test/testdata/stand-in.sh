@@ -34,7 +34,8 @@ case $call in
     echo 'Forwarding from 127.0.0.1:40001 -> 8000'
     exec sleep 30 # until it is stopped
     ;;
-  'kubectl '*'deployment\.kubernetes\.io/revision'*) echo 3 ;;
+  'kubectl apply '*) touch "$STUBS/.applied" ;;
+  'kubectl '*'deployment\.kubernetes\.io/revision'*) [ -e "$STUBS/.applied" ] && echo 4 || echo 3 ;;
   'kubectl '*'.spec.type'*) echo LoadBalancer ;;
   'kubectl '*'.status.loadBalancer.ingress[0].ip'*) echo 203.0.113.7 ;;
   'curl '*/predict*) echo '{"label":"setosa"}' ;;
