@@ -8,10 +8,16 @@
 # DRY_RUN            1 prints each command in place of running it
 set -euo pipefail
 
-[ $# -eq 0 ] || { sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
+[ $# -eq 0 ] || {
+  sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
+  exit 2
+}
 location=${CLUSTER_REGION:-${CLUSTER_ZONE:-}}
 for name in CLOUD_PROJECT_ID REGISTRY_LOCATION CLUSTER_NAME location; do
-  [ -n "${!name:-}" ] || { echo "gke: ${name/location/CLUSTER_REGION or CLUSTER_ZONE} is not set: it is a variable of the repository" >&2; exit 2; }
+  [ -n "${!name:-}" ] || {
+    echo "gke: ${name/location/CLUSTER_REGION or CLUSTER_ZONE} is not set: it is a variable of the repository" >&2
+    exit 2
+  }
 done
 
 run() {

@@ -62,8 +62,8 @@ build() {
     args+=(--network host --build-arg GO_IMAGE=localhost/tepal-go:local)
   fi
   case $engine in
-    docker) run env DOCKER_BUILDKIT=1 docker build "${args[@]}" . ;;
-    *) run "$engine" build "${args[@]}" --format oci . ;;
+  docker) run env DOCKER_BUILDKIT=1 docker build "${args[@]}" . ;;
+  *) run "$engine" build "${args[@]}" --format oci . ;;
   esac
 }
 
@@ -71,9 +71,9 @@ archive() {
   mkdir -p "$(dirname "$1")"
   rm -f "$1" # an archive is added to by some, and refused by others
   case $engine in
-    docker) run docker save --output "$1" "$IMAGE" ;;
-    podman) run podman save --quiet --format docker-archive --output "$1" "$IMAGE" ;;
-    buildah) run buildah push --quiet "$IMAGE" "docker-archive:$1:$IMAGE" ;;
+  docker) run docker save --output "$1" "$IMAGE" ;;
+  podman) run podman save --quiet --format docker-archive --output "$1" "$IMAGE" ;;
+  buildah) run buildah push --quiet "$IMAGE" "docker-archive:$1:$IMAGE" ;;
   esac
 }
 
@@ -81,10 +81,13 @@ archive() {
 digest() {
   local repository=${IMAGE%:*} references
   run "$engine" pull --quiet "$IMAGE" || return 1
-  [ -z "$DRY_RUN" ] || { echo "$repository@sha256:$(printf '0%.0s' {1..64})"; return; }
+  [ -z "$DRY_RUN" ] || {
+    echo "$repository@sha256:$(printf '0%.0s' {1..64})"
+    return
+  }
   case $engine in
-    buildah) references=$repository@$(buildah inspect --type image --format '{{.FromImageDigest}}' "$IMAGE") ;;
-    *) references=$("$engine" inspect --type image --format '{{range .RepoDigests}}{{println .}}{{end}}' "$IMAGE") ;;
+  buildah) references=$repository@$(buildah inspect --type image --format '{{.FromImageDigest}}' "$IMAGE") ;;
+  *) references=$("$engine" inspect --type image --format '{{range .RepoDigests}}{{println .}}{{end}}' "$IMAGE") ;;
   esac
   grep --max-count=1 --fixed-strings "$repository@sha256:" <<<"$references"
 }
@@ -121,9 +124,9 @@ release() {
 
 [ $# -gt 0 ] || usage
 case $1 in
-  build | push | release) [ $# -eq 1 ] || usage ;;
-  archive) [ $# -eq 2 ] || usage ;;
-  *) usage ;;
+build | push | release) [ $# -eq 1 ] || usage ;;
+archive) [ $# -eq 2 ] || usage ;;
+*) usage ;;
 esac
 [ "$1" = release ] || engine=$(engine)
 "$@"

@@ -5,13 +5,16 @@
 set -euo pipefail
 
 name=localhost/tepal-go:local
-[ $# -eq 1 ] || { sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2; exit 2; }
+[ $# -eq 1 ] || {
+  sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
+  exit 2
+}
 engine=$1
 
 version=$(go env GOVERSION)
 case $engine in
-  buildah) made=$(buildah inspect --type image --format '{{index .OCIv1.Config.Labels "go"}}' "$name" 2>/dev/null || true) ;;
-  *) made=$("$engine" inspect --type image --format '{{index .Config.Labels "go"}}' "$name" 2>/dev/null || true) ;;
+buildah) made=$(buildah inspect --type image --format '{{index .OCIv1.Config.Labels "go"}}' "$name" 2>/dev/null || true) ;;
+*) made=$("$engine" inspect --type image --format '{{index .Config.Labels "go"}}' "$name" 2>/dev/null || true) ;;
 esac
 [ "$made" != "$version" ] || exit 0
 

@@ -43,7 +43,10 @@ load() {
 
 comment() {
   : "${PR:?preview: PR is the number of the pull request}"
-  [ -s "$REPORT" ] || { echo "preview: there is no $REPORT: make preview-report" >&2; exit 1; }
+  [ -s "$REPORT" ] || {
+    echo "preview: there is no $REPORT: make preview-report" >&2
+    exit 1
+  }
   if command -v cml >/dev/null && cml comment update --target="pr/$PR" "$REPORT"; then
     return
   fi
@@ -52,9 +55,9 @@ comment() {
 }
 
 case ${1:-} in
-  report | comment) "$1" ;;
-  *)
-    sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
-    exit 2
-    ;;
+report | comment) "$1" ;;
+*)
+  sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
+  exit 2
+  ;;
 esac

@@ -24,7 +24,10 @@ notes() {
   section=$(awk -v version="${VERSION#v}" '
     /^## / { inside = index($2, version) && ($2 == version || $2 == "[" version "]"); next }
     inside' CHANGELOG.md)
-  [ -n "$section" ] || { echo "release: CHANGELOG.md has no section \`## ${VERSION#v}\`: rename Unreleased" >&2; return 1; }
+  [ -n "$section" ] || {
+    echo "release: CHANGELOG.md has no section \`## ${VERSION#v}\`: rename Unreleased" >&2
+    return 1
+  }
   echo "$section"
 }
 
@@ -79,6 +82,6 @@ publish() {
 
 : "${VERSION:?release: VERSION is the tag, such as v1.2.3}"
 case ${1:-} in
-  dist | sign | publish) "$1" ;;
-  *) usage ;;
+dist | sign | publish) "$1" ;;
+*) usage ;;
 esac

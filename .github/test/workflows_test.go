@@ -4,6 +4,8 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -214,5 +216,34 @@ func TestPreviewOfAFork(t *testing.T) {
 		m := newMachine(t, settings(pullRequest(action, "somebody/tepal")))
 		require.Equal(t, []string{"skipped", "skipped"}, m.run(preview, "build-and-deploy", "clean-up"))
 		assert.Equal(t, []string{""}, m.called())
+	}
+}
+
+// TestPins holds every action and base image to the page that says where its digest was read.
+func TestPins(t *testing.T) {
+	page, err := os.ReadFile("../../docs/delivery.md")
+	require.NoError(t, err)
+	workflows, err := filepath.Glob("../workflows/*.yml")
+	require.NoError(t, err)
+	actions, err := filepath.Glob("../actions/*/action.yml")
+	require.NoError(t, err)
+	uses := regexp.MustCompile(`uses: (\S+)(?: # (\S+))?`)
+	for _, name := range slices.Concat(workflows, actions) {
+		data, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for _, match := range uses.FindAllStringSubmatch(string(data), -1) {
+			if strings.HasPrefix(match[1], "./") {
+				continue
+			}
+			assert.Regexp(t, `^[\w./-]+@[0-9a-f]{40}$`, match[1], name)
+			assert.Contains(t, string(page), "| `"+match[1]+"` | "+match[2]+" | ", name)
+		}
+	}
+	dockerfile, err := os.ReadFile("../../Dockerfile")
+	require.NoError(t, err)
+	bases := regexp.MustCompile(`(?m)^ARG \w+_IMAGE=docker\.io/library/(\S+@sha256:[0-9a-f]{64})$`).FindAllStringSubmatch(string(dockerfile), -1)
+	require.NotEmpty(t, bases)
+	for _, match := range bases {
+		assert.Contains(t, string(page), "| `"+match[1]+"` | ")
 	}
 }

@@ -7,8 +7,8 @@ name=${0##*/}
 call="$name $*"
 
 case $call in
-  'go tool '*kustomize* | 'go env '*) exec "$REAL_GO" "$@" ;; # the manifests are rendered for real
-  'docker info' | 'go env') exit 0 ;;
+'go tool '*kustomize* | 'go env '*) exec "$REAL_GO" "$@" ;; # the manifests are rendered for real
+'docker info' | 'go env') exit 0 ;;
 esac
 printf '%s\n' "$call" >>"$CALLS"
 if [ -n "$FAIL" ] && [[ $call == "$FAIL"* ]]; then
@@ -19,25 +19,25 @@ fi
 # The registry has a tag once it was pushed.
 pushed=$STUBS/.pushed
 case $call in
-  'docker pull '*) [ -e "$pushed" ] ;;
-  'docker push '*) touch "$pushed" ;;
-  'docker inspect '*)
-    image=${*: -1}
-    echo "${image%:*}@sha256:5f1c7d3e9b2a4860c1d2e3f4a5b6c7d8e9f00112233445566778899aabbccdde"
-    ;;
-  'go build '*' -o bin/loadtest '*)
-    mkdir -p bin
-    cp "$0" bin/loadtest
-    ;;
-  loadtest*) cp "$FIXTURES/load.json" bin/preview-load.json ;;
-  'kubectl '*port-forward*)
-    echo 'Forwarding from 127.0.0.1:40001 -> 8000'
-    exec sleep 30 # until it is stopped
-    ;;
-  'kubectl apply '*) touch "$STUBS/.applied" ;;
-  'kubectl '*'deployment\.kubernetes\.io/revision'*) [ -e "$STUBS/.applied" ] && echo 4 || echo 3 ;;
-  'kubectl '*'.spec.type'*) echo LoadBalancer ;;
-  'kubectl '*'.status.loadBalancer.ingress[0].ip'*) echo 203.0.113.7 ;;
-  'curl '*/predict*) echo '{"label":"setosa"}' ;;
-  'curl '*/models/iris*) cat "$FIXTURES/model.json" ;;
+'docker pull '*) [ -e "$pushed" ] ;;
+'docker push '*) touch "$pushed" ;;
+'docker inspect '*)
+  image=${*: -1}
+  echo "${image%:*}@sha256:5f1c7d3e9b2a4860c1d2e3f4a5b6c7d8e9f00112233445566778899aabbccdde"
+  ;;
+'go build '*' -o bin/loadtest '*)
+  mkdir -p bin
+  cp "$0" bin/loadtest
+  ;;
+loadtest*) cp "$FIXTURES/load.json" bin/preview-load.json ;;
+'kubectl '*port-forward*)
+  echo 'Forwarding from 127.0.0.1:40001 -> 8000'
+  exec sleep 30 # until it is stopped
+  ;;
+'kubectl apply '*) touch "$STUBS/.applied" ;;
+'kubectl '*'deployment\.kubernetes\.io/revision'*) [ -e "$STUBS/.applied" ] && echo 4 || echo 3 ;;
+'kubectl '*'.spec.type'*) echo LoadBalancer ;;
+'kubectl '*'.status.loadBalancer.ingress[0].ip'*) echo 203.0.113.7 ;;
+'curl '*/predict*) echo '{"label":"setosa"}' ;;
+'curl '*/models/iris*) cat "$FIXTURES/model.json" ;;
 esac
