@@ -46,12 +46,13 @@ binary() { # OS ARCHITECTURE
 pack() { # ARCHIVE FILE…
   local archive=$1
   shift
-  tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$(git log -1 --format=%ct)" -cf - "$@" | gzip -9n >"$archive"
+  tar --sort=name --owner=0 --group=0 --numeric-owner --mtime="@$epoch" -cf - "$@" | gzip -9n >"$archive"
 }
 
 dist() {
   : "${IMAGE:?release: IMAGE is the released image by digest}"
-  local env root=$PWD
+  local env root=$PWD epoch
+  epoch=$(git log -1 --format=%ct)
   rm -rf "$DIST"
   mkdir -p "$DIST"
   work=$(mktemp -d)
