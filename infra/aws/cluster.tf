@@ -60,7 +60,6 @@ resource "aws_eks_addon" "pods" {
 }
 
 resource "aws_launch_template" "nodes" {
-  #checkov:skip=CKV_AWS_341:One hop: a pod does not reach the node's credentials.
   count = local.standard ? 1 : 0
 
   name_prefix   = "${module.settings.cluster}-"
@@ -68,7 +67,7 @@ resource "aws_launch_template" "nodes" {
 
   metadata_options {
     http_tokens                 = "required"
-    http_put_response_hop_limit = 1
+    http_put_response_hop_limit = 1 # one hop: a pod does not reach the node's credentials
   }
 
   block_device_mappings {

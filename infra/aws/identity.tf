@@ -92,7 +92,7 @@ resource "aws_iam_role" "deployer" {
 }
 
 data "aws_iam_policy_document" "deployer" {
-  #checkov:skip=CKV_AWS_356:GetAuthorizationToken takes no narrower resource.
+  # It takes no narrower resource.
   statement {
     actions   = ["ecr:GetAuthorizationToken"]
     resources = ["*"]
@@ -187,13 +187,12 @@ resource "aws_cloudwatch_log_group" "telemetry" {
 }
 
 data "aws_iam_policy_document" "telemetry" {
-  #checkov:skip=CKV_AWS_111:PutMetricData takes no narrower resource: the condition names the one namespace.
-  #checkov:skip=CKV_AWS_356:PutMetricData takes no narrower resource: the condition names the one namespace.
   statement {
     actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.telemetry.arn}:*"]
   }
   statement {
+    # It takes no narrower resource: the condition does it.
     actions   = ["cloudwatch:PutMetricData"]
     resources = ["*"]
     condition {

@@ -46,7 +46,6 @@ resource "aws_internet_gateway" "this" {
 # One for all zones: when its zone fails, nodes elsewhere keep serving but fetch nothing new. One in each zone costs
 # more than the nodes do.
 resource "aws_eip" "nat" {
-  #checkov:skip=CKV2_AWS_19:The address belongs to the NAT gateway; the check knows instances alone.
   domain = "vpc"
 }
 

@@ -1,6 +1,5 @@
 # The guide's mlops-standard, or mlops-auto: the same cluster with virtual nodes, since its system pods need real ones.
 resource "azurerm_kubernetes_cluster" "this" {
-  #checkov:skip=CKV_AZURE_6:authorized_networks is open by default for GitHub's runners, which have no fixed addresses; each caller must sign in.
   #checkov:skip=CKV_AZURE_115:GitHub's runners reach the API from outside.
   #checkov:skip=CKV_AZURE_116:Azure Policy is for the rules of an organisation; k8s/ asks for restricted pods by labels of its namespaces.
   #checkov:skip=CKV_AZURE_117:Azure's own key encrypts the disks.
@@ -9,7 +8,6 @@ resource "azurerm_kubernetes_cluster" "this" {
   #checkov:skip=CKV_AZURE_226:Ephemeral disks do not fit on the guide's Standard_DS2_v2 beside its cache.
   #checkov:skip=CKV_AZURE_227:Encryption at the host must be registered for a subscription first.
   #checkov:skip=CKV_AZURE_232:One small pool runs both the system and the service; a second would double the cost.
-  #checkov:skip=CKV2_AZURE_29:Virtual nodes need Azure's CNI, which both modes use.
   name                      = module.settings.cluster
   resource_group_name       = azurerm_resource_group.this.name
   location                  = azurerm_resource_group.this.location

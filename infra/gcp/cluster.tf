@@ -1,11 +1,9 @@
 # The guide's mlops-standard: a regional control plane, and nodes in as many zones as `zones` names.
 resource "google_container_cluster" "standard" {
   #checkov:skip=CKV_GCP_12:Dataplane V2 enforces network policies; the check knows the older Calico alone.
-  #checkov:skip=CKV_GCP_20:authorized_networks is open by default for GitHub's runners, which have no fixed addresses; each caller must sign in.
   #checkov:skip=CKV_GCP_65:Groups for RBAC need a Google Workspace, which not everybody has.
   #checkov:skip=CKV_GCP_66:Binary Authorization needs attestations, which the release makes by keyless signatures instead.
   #checkov:skip=CKV_GCP_69:The default pool is removed; the metadata server is set in the pool that replaces it.
-  #checkov:skip=CKV_GCP_91:Google's own key encrypts the disks; a key of one's own costs money and protects against Google alone.
   count = local.standard ? 1 : 0
 
   name     = module.settings.cluster
@@ -138,13 +136,10 @@ resource "google_container_node_pool" "default" {
 # The guide's mlops-auto: Google runs the nodes, and pods are paid by what they request.
 resource "google_container_cluster" "managed" {
   #checkov:skip=CKV_GCP_12:Autopilot enforces network policies by Dataplane V2; the check knows the older Calico alone.
-  #checkov:skip=CKV_GCP_20:authorized_networks is open by default for GitHub's runners, which have no fixed addresses; each caller must sign in.
   #checkov:skip=CKV_GCP_61:Autopilot has intranode visibility on, and takes no setting for it.
   #checkov:skip=CKV_GCP_65:Groups for RBAC need a Google Workspace, which not everybody has.
   #checkov:skip=CKV_GCP_66:Binary Authorization needs attestations, which the release makes by keyless signatures instead.
-  #checkov:skip=CKV_GCP_68:Autopilot's nodes boot securely, and take no setting for it.
   #checkov:skip=CKV_GCP_69:Autopilot's nodes have the metadata server, and take no setting for it.
-  #checkov:skip=CKV_GCP_91:Google's own key encrypts the disks; a key of one's own costs money and protects against Google alone.
   count = local.managed ? 1 : 0
 
   name     = module.settings.cluster
