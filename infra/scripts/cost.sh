@@ -169,16 +169,16 @@ cleanup() {
     step 'connect' connect
     step 'remove the service' remove_service
   fi
-  step 'destroy' terraform_root destroy -auto-approve
+  step 'destroy' terraform_root destroy -input=false -auto-approve
   say "# what holds Terraform's state is still there: $state"
 }
 
 load_settings
+require_project
 case $1 in
 pause) confirm "$cluster" "Pause $cluster ($MODE) in $PROJECT: it answers nobody until it is resumed." ;;
 resume) confirm "$cluster" "Resume $cluster ($MODE) in $PROJECT: it costs money again." ;;
 cleanup) confirm "$PROJECT" "Remove $cluster, its registry with all images, its identities and its network from $PROJECT, for good." ;;
 esac
-require_project
 "$1"
 ended "$1: done"

@@ -167,7 +167,7 @@ aws_cloud() {
       | $want[] | select(IN($have[]) | not) | "\(.) may not act as telemetry-access\tthe variable namespaces, then make infra-apply CLOUD=aws"' --argjson want "$(setting '[.telemetry_members[]]' | jq -c .)"
   fi
   if asked 'cluster' 'make infra-apply CLOUD=aws' aws eks describe-cluster --name "$cluster" --region "$region" --output json; then
-    each 'cluster' '.cluster | select(.status != "ACTIVE") | "it is \(.status)\twait, or read .cluster.health of aws eks describe-cluster", (.health.issues[]? | "\(.code): \(.message)\tthe message says what is missing")'
+    each 'cluster' '.cluster | (select(.status != "ACTIVE") | "it is \(.status)\twait, or read .cluster.health of aws eks describe-cluster"), (.health.issues[]? | "\(.code): \(.message)\tthe message says what is missing")'
   fi
   if asked 'error lines' 'the component eks of k8s/ sends logs there' aws logs filter-log-events --log-group-name "/tepal/$cluster" --region "$region" \
     --start-time "$(($(date +%s) - 3600))000" --filter-pattern '{ $.severity = "ERROR" }' --max-items 10 --output json; then

@@ -193,7 +193,7 @@ connect() {
 terraform_root() {
   local verb=$1
   shift
-  run terraform "-chdir=$(shown "$INFRA/$CLOUD")" "$verb" -input=false "$@" "${tfvars[@]}"
+  run terraform "-chdir=$(shown "$INFRA/$CLOUD")" "$verb" "$@" "${tfvars[@]}"
 }
 
 terraform_init() {
