@@ -117,7 +117,7 @@ data "aws_iam_policy_document" "deployer" {
 }
 
 resource "aws_iam_role_policy" "deployer" {
-  name   = module.settings.deployer
+  name   = module.settings.deployer_roles.registry
   role   = aws_iam_role.deployer.id
   policy = data.aws_iam_policy_document.deployer.json
 }

@@ -72,10 +72,11 @@ locals {
     ], var.mode == "managed" ? ["Microsoft.ContainerInstance"] : [])
   }[var.cloud]
 
-  # What the deployer may do: push images into the one registry, and deploy.
+  # What the deployer may do: push images into the one registry, and deploy. AWS has no role that pushes into one
+  # repository alone: infra/aws writes a policy out, and this is its name.
   deployer_roles = {
     gcp   = { registry = "roles/artifactregistry.writer", cluster = "roles/container.developer" }
-    aws   = { registry = "ecr:push", cluster = "AmazonEKSEditPolicy" }
+    aws   = { registry = "cicd-deployer", cluster = "AmazonEKSEditPolicy" }
     azure = { registry = "AcrPush", cluster = "Azure Kubernetes Service RBAC Writer" }
   }[var.cloud]
 

@@ -109,6 +109,10 @@ run "aws_standard" {
     error_message = "IRSA names a service account by its token's subject"
   }
   assert {
+    condition     = output.deployer_roles.cluster == "AmazonEKSEditPolicy" && toset(output.telemetry_roles) == toset(["AWSXRayDaemonWriteAccess"])
+    error_message = "the deployer edits in its namespaces, and pods write traces"
+  }
+  assert {
     condition     = length(output.apis) == 0
     error_message = "AWS has nothing to switch on"
   }
@@ -140,6 +144,10 @@ run "azure_standard" {
   assert {
     condition     = output.registry == "mlopsImages" && output.image == "mlopsimages.azurecr.io/iris"
     error_message = "the registry is mlopsImages, and its host has small letters"
+  }
+  assert {
+    condition     = output.deployer_roles == { registry = "AcrPush", cluster = "Azure Kubernetes Service RBAC Writer" } && toset(output.telemetry_roles) == toset(["Monitoring Metrics Publisher"])
+    error_message = "the deployer pushes and writes, and pods send telemetry"
   }
   assert {
     condition     = strcontains(output.sign_in_by, "kubelogin")
