@@ -80,7 +80,10 @@ def body(types, properties):
         is_block = prop.get("docs", {}).get("summary", "") == f"{name} block."
         if is_block:
             inner = body(types, types[structure].get("properties", []))
+            read = computed(types, structure + "OutputReference", types[structure].get("properties", []))
             blocks[name] = {"kind": ("one" if kind == "object" else "many") + must, **inner}
+            if read:
+                blocks[name]["computed"] = read
         else:
             arguments[name] = kind + must
     result = {"arguments": dict(sorted(arguments.items()))}
@@ -89,17 +92,20 @@ def body(types, properties):
     return result
 
 
+def computed(types, name, properties):
+    """What can only be read: the properties of a class that nobody sets."""
+    set_by_user = {prop["name"] for prop in properties} | {"internalValue"}
+    return sorted(
+        snake(prop["name"])
+        for prop in types.get(name, {}).get("properties", [])
+        if not prop.get("static") and not prop["name"].endswith("Input") and prop["name"] not in set_by_user
+    )
+
+
 def entry(types, config):
     """A resource's body, and the attributes that can only be read."""
     result = body(types, config["properties"])
-    resource = types[config["fqn"].removesuffix("Config")]
-    set_by_user = {prop["name"] for prop in config.get("properties", [])}
-    computed = {
-        snake(prop["name"])
-        for prop in resource["properties"]
-        if not prop.get("static") and not prop["name"].endswith("Input") and prop["name"] not in set_by_user
-    }
-    return {**result, "computed": sorted(computed)}
+    return {**result, "computed": computed(types, config["fqn"].removesuffix("Config"), config["properties"])}
 
 
 def main():

@@ -1,6 +1,10 @@
 # Runs where the provider can be had, without an account: `make infra-validate`.
 
-mock_provider "google" {}
+mock_provider "google" {
+  mock_data "google_project" {
+    defaults = { number = "123456789012" }
+  }
+}
 
 variables {
   project = "my-mlops-project"
