@@ -56,11 +56,11 @@ func blocks(body *hclsyntax.Body, kind string) []*hclsyntax.Block {
 	return found
 }
 
-// names returns the last label of all blocks of a type, in order.
-func names(body *hclsyntax.Body, kind string) []string {
+// variables returns the names of all variables, in order.
+func variables(body *hclsyntax.Body) []string {
 	var list []string
-	for _, block := range blocks(body, kind) {
-		list = append(list, block.Labels[len(block.Labels)-1])
+	for _, block := range blocks(body, "variable") {
+		list = append(list, block.Labels[0])
 	}
 	slices.Sort(list)
 	return list
@@ -81,7 +81,7 @@ func TestRootsHaveTheSameVariables(t *testing.T) {
 		have, err := os.ReadFile(filepath.Join(infra, root, "variables.tf"))
 		require.NoError(t, err)
 		assert.Equal(t, string(want), string(have), "infra/%s/variables.tf: copy infra/settings/variables.tf", root)
-		assert.Equal(t, names(parse(t, "settings"), "variable"), slices.Sorted(slices.Values(append(names(parse(t, root), "variable"), "cloud"))))
+		assert.Equal(t, variables(parse(t, "settings")), slices.Sorted(slices.Values(append(variables(parse(t, root)), "cloud"))))
 	}
 }
 
@@ -92,13 +92,13 @@ func TestRootsHandEveryVariableToTheSettings(t *testing.T) {
 		require.Len(t, module, 1)
 		passed := module[0].Body.Attributes
 		assert.Equal(t, root, literal(t, module[0].Body, "cloud"))
-		for _, variable := range names(body, "variable") {
+		for _, variable := range variables(body) {
 			require.Contains(t, passed, variable, root)
 			uses := passed[variable].Expr.Variables()
 			require.Len(t, uses, 1)
 			assert.Equal(t, []string{"var", variable}, steps(uses[0]), root)
 		}
-		assert.Len(t, passed, len(names(body, "variable"))+2, "%s: cloud and source beside the variables", root)
+		assert.Len(t, passed, len(variables(body))+2, "%s: cloud and source beside the variables", root)
 	}
 }
 

@@ -1,4 +1,4 @@
-# Runs where the provider can be had, without an account: `make infra-validate`.
+# Runs without an account: `make test-infra` puts a stand-in in the provider's place, `make infra-validate` has the real one.
 
 mock_provider "aws" {
   mock_data "aws_iam_policy_document" {
