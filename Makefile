@@ -53,6 +53,7 @@ lint: ## Run the linters, and see that the module files are tidy
 	cd telemetry/interop && go vet -tags real ./... && go mod tidy -diff
 	cd k8s/test && go vet ./... && go mod tidy -diff
 	cd infra/test && go vet ./... && go mod tidy -diff
+	cd tools/standin && go vet .
 	for dir in tools/*/; do (cd "$$dir" && go mod tidy -diff); done
 
 .PHONY: lint-scripts

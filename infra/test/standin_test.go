@@ -18,7 +18,7 @@ func TestTerraformTakesTheRoots(t *testing.T) {
 		require.NoError(t, os.CopyFS(filepath.Join(dir, name), os.DirFS(filepath.Join(infra, name))))
 	}
 	standin := filepath.Join(dir, "standin")
-	run(t, ".", "go", "build", "-o", standin, "./standin")
+	run(t, filepath.Join(infra, "..", "tools", "standin"), "go", "build", "-o", standin, ".")
 	schemas, err := filepath.Abs(filepath.Join(infra, "schema", "schemas.json"))
 	require.NoError(t, err)
 	t.Setenv("STANDIN_SCHEMAS", schemas)
