@@ -52,6 +52,8 @@ lint: ## Run the linters, and see that the module files are tidy
 	go mod tidy -diff
 	cd telemetry/interop && go vet -tags real ./... && go mod tidy -diff
 	cd k8s/test && go vet ./... && go mod tidy -diff
+	cd infra/test && go vet ./... && go mod tidy -diff
+	cd tools/standin && go vet .
 	for dir in tools/*/; do (cd "$$dir" && go mod tidy -diff); done
 
 .PHONY: lint-scripts
@@ -151,11 +153,12 @@ test-w3c: ## Run the W3C's Trace Context harness, of which HARNESS is a checkout
 	scripts/w3c.sh bin/w3ctest .venv/w3c/bin/python '$(HARNESS)'
 
 ##@ Image (need docker, podman or buildah)
-IMAGE        ?= localhost/tepal:dev
+# What is deployed is always named; what is only built here need not be.
+image         = $(or $(IMAGE),localhost/tepal:dev)
 IMAGE_TARGET ?= tepal
 PLATFORM     ?=
 LOCAL_BASES  ?=
-image_env     = IMAGE='$(IMAGE)' IMAGE_TARGET='$(IMAGE_TARGET)' PLATFORM='$(PLATFORM)' LOCAL_BASES='$(LOCAL_BASES)'
+image_env     = IMAGE='$(image)' IMAGE_TARGET='$(IMAGE_TARGET)' PLATFORM='$(PLATFORM)' LOCAL_BASES='$(LOCAL_BASES)'
 
 .PHONY: image
 image: ## Build the image IMAGE; IMAGE_TARGET=train trains the model again; LOCAL_BASES=1 reaches no registry
@@ -167,7 +170,7 @@ image-archive: image ## Build it, and write it to bin/image.tar for a cluster's 
 
 .PHONY: image-check
 image-check: image-archive ## Build it, check size and labels, serve as several users (needs docker or podman; jq, curl)
-	IMAGE='$(IMAGE)' scripts/image-check.sh bin/image.tar scripts/image-size
+	IMAGE='$(image)' scripts/image-check.sh bin/image.tar scripts/image-size
 
 .PHONY: image-push
 image-push: ## Push IMAGE unless its tag is in the registry, and print it by digest
@@ -227,6 +230,63 @@ lint-workflows: .venv/zizmor ## Lint the workflows by actionlint and zizmor (nee
 .PHONY: test-workflows
 test-workflows: ## Run the steps of the workflows that deploy against stand-ins for the clouds' tools (needs jq)
 	cd .github/test && go vet ./... && go mod tidy -diff && go test -count=1 ./...
+
+##@ Clouds (infra/README.md; CLOUD=gcp|aws|azure MODE=standard|managed PROJECT=…; DRY_RUN=1 prints the commands)
+CLOUD     ?=
+MODE      ?=
+PROJECT   ?=
+DRY_RUN   ?=
+NAMESPACE ?= iris-dev
+CLOUD_ENV  = CLOUD='$(CLOUD)' MODE='$(MODE)' PROJECT='$(PROJECT)' DRY_RUN='$(DRY_RUN)'
+
+.PHONY: infra-state
+infra-state: ## Make the place of Terraform's state, once
+	@$(CLOUD_ENV) infra/scripts/terraform.sh state
+
+.PHONY: infra-plan
+infra-plan: ## Show what Terraform would change
+	@$(CLOUD_ENV) infra/scripts/terraform.sh plan
+
+.PHONY: infra-apply
+infra-apply: ## Make cluster, registry and identities by Terraform, which asks
+	@$(CLOUD_ENV) infra/scripts/terraform.sh apply
+
+.PHONY: pause
+pause: ## Stop what costs money: no nodes, or no pods; asks
+	@$(CLOUD_ENV) infra/scripts/cost.sh pause
+
+.PHONY: resume
+resume: ## Bring back what pause took away; asks
+	@$(CLOUD_ENV) infra/scripts/cost.sh resume
+
+.PHONY: cleanup
+cleanup: ## Remove the service, and by Terraform all that Terraform made; asks
+	@$(CLOUD_ENV) infra/scripts/cost.sh cleanup
+
+.PHONY: doctor
+doctor: ## Look for faults in tools, cloud and cluster, and say what mends them; without CLOUD in the cluster alone
+	@$(CLOUD_ENV) infra/scripts/doctor.sh
+
+.PHONY: verify-identity
+verify-identity: ## Show that pods of NAMESPACE get an identity of the cloud without a key
+	@$(CLOUD_ENV) NAMESPACE='$(NAMESPACE)' infra/scripts/verify-identity.sh
+
+.venv/checkov: infra/requirements.txt
+	python3 -m venv --clear $@
+	$@/bin/pip install --quiet --requirement $<
+	touch $@
+
+.PHONY: test-infra
+test-infra: .venv/checkov ## Check infra/ without a cloud (needs Terraform 1.11, shellcheck, jq and Python 3.11)
+	infra/scripts/check.sh
+
+.PHONY: infra-validate
+infra-validate: ## Let the real providers check the roots, and run their tests (needs Terraform's registry)
+	infra/scripts/validate.sh
+
+.PHONY: infra-schema
+infra-schema: ## Take the providers' schemas from npm again: infra/schema/schemas.json (needs npm and Python 3)
+	python3 infra/schema/extract.py
 
 ##@ Load
 LOADTEST_FLAGS ?= --rate 200 --ramp 2s --duration 8s --max-p99 1s --max-errors 0 --min-rate 95%

@@ -1,0 +1,210 @@
+locals {
+  managed_policy = "arn:${data.aws_partition.this.partition}:iam::aws:policy"
+  # The cluster's issuer as a condition names it: without the scheme.
+  issuer = trimprefix(aws_eks_cluster.this.identity[0].oidc[0].issuer, "https://")
+}
+
+data "aws_iam_policy_document" "service" {
+  for_each = {
+    cluster = "eks.amazonaws.com"
+    nodes   = "ec2.amazonaws.com"
+    fargate = "eks-fargate-pods.amazonaws.com"
+  }
+
+  statement {
+    actions = ["sts:AssumeRole"]
+    principals {
+      type        = "Service"
+      identifiers = [each.value]
+    }
+  }
+}
+
+resource "aws_iam_role" "cluster" {
+  name               = "${module.settings.cluster}-cluster"
+  assume_role_policy = data.aws_iam_policy_document.service["cluster"].json
+}
+
+resource "aws_iam_role_policy_attachment" "cluster" {
+  role       = aws_iam_role.cluster.name
+  policy_arn = "${local.managed_policy}/AmazonEKSClusterPolicy"
+}
+
+resource "aws_iam_role" "nodes" {
+  count = local.standard ? 1 : 0
+
+  name               = "${module.settings.cluster}-nodes"
+  assume_role_policy = data.aws_iam_policy_document.service["nodes"].json
+}
+
+resource "aws_iam_role_policy_attachment" "nodes" {
+  for_each = toset(local.standard ? ["AmazonEKSWorkerNodePolicy", "AmazonEKS_CNI_Policy", "AmazonEC2ContainerRegistryPullOnly"] : [])
+
+  role       = aws_iam_role.nodes[0].name
+  policy_arn = "${local.managed_policy}/${each.key}"
+}
+
+resource "aws_iam_role" "fargate" {
+  count = local.managed ? 1 : 0
+
+  name               = "${module.settings.cluster}-fargate"
+  assume_role_policy = data.aws_iam_policy_document.service["fargate"].json
+}
+
+resource "aws_iam_role_policy_attachment" "fargate" {
+  count = local.managed ? 1 : 0
+
+  role       = aws_iam_role.fargate[0].name
+  policy_arn = "${local.managed_policy}/AmazonEKSFargatePodExecutionRolePolicy"
+}
+
+# The workflows act as this role, by GitHub's word for who they are, and without a key. An account has one provider for
+# an issuer: where GitHub's is there already, import it.
+resource "aws_iam_openid_connect_provider" "github" {
+  url            = "https://token.actions.githubusercontent.com"
+  client_id_list = ["sts.amazonaws.com"]
+}
+
+data "aws_iam_policy_document" "deployer_trust" {
+  statement {
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+    principals {
+      type        = "Federated"
+      identifiers = [aws_iam_openid_connect_provider.github.arn]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "token.actions.githubusercontent.com:aud"
+      values   = ["sts.amazonaws.com"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "token.actions.githubusercontent.com:sub"
+      values   = values(module.settings.deployer_subjects)
+    }
+  }
+}
+
+resource "aws_iam_role" "deployer" {
+  name               = module.settings.deployer
+  description        = "CI/CD Deployer"
+  assume_role_policy = data.aws_iam_policy_document.deployer_trust.json
+}
+
+data "aws_iam_policy_document" "deployer" {
+  # It takes no narrower resource.
+  statement {
+    actions   = ["ecr:GetAuthorizationToken"]
+    resources = ["*"]
+  }
+  statement {
+    actions = [
+      "ecr:BatchCheckLayerAvailability",
+      "ecr:BatchGetImage",
+      "ecr:CompleteLayerUpload",
+      "ecr:DescribeImages",
+      "ecr:GetDownloadUrlForLayer",
+      "ecr:InitiateLayerUpload",
+      "ecr:PutImage",
+      "ecr:UploadLayerPart",
+    ]
+    resources = [aws_ecr_repository.this.arn]
+  }
+  statement {
+    actions   = ["eks:DescribeCluster"]
+    resources = [aws_eks_cluster.this.arn]
+  }
+}
+
+resource "aws_iam_role_policy" "deployer" {
+  name   = module.settings.deployer_roles.registry
+  role   = aws_iam_role.deployer.id
+  policy = data.aws_iam_policy_document.deployer.json
+}
+
+resource "aws_eks_access_entry" "deployer" {
+  cluster_name  = aws_eks_cluster.this.name
+  principal_arn = aws_iam_role.deployer.arn
+}
+
+# In the named namespaces alone: the namespaces themselves are made by whoever made the cluster.
+resource "aws_eks_access_policy_association" "deployer" {
+  cluster_name  = aws_eks_cluster.this.name
+  principal_arn = aws_eks_access_entry.deployer.principal_arn
+  policy_arn    = "arn:${data.aws_partition.this.partition}:eks::aws:cluster-access-policy/${module.settings.deployer_roles.cluster}"
+
+  access_scope {
+    type       = "namespace"
+    namespaces = module.settings.namespaces
+  }
+}
+
+# The pods act as this role, by the cluster's word for who they are (IRSA): EKS's own pod identity does not reach Fargate.
+resource "aws_iam_openid_connect_provider" "cluster" {
+  url            = aws_eks_cluster.this.identity[0].oidc[0].issuer
+  client_id_list = ["sts.amazonaws.com"]
+}
+
+data "aws_iam_policy_document" "telemetry_trust" {
+  statement {
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+    principals {
+      type        = "Federated"
+      identifiers = [aws_iam_openid_connect_provider.cluster.arn]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "${local.issuer}:aud"
+      values   = ["sts.amazonaws.com"]
+    }
+    condition {
+      test     = "StringEquals"
+      variable = "${local.issuer}:sub"
+      values   = values(module.settings.telemetry_members)
+    }
+  }
+}
+
+resource "aws_iam_role" "telemetry" {
+  name               = module.settings.telemetry
+  description        = "Telemetry Access"
+  assume_role_policy = data.aws_iam_policy_document.telemetry_trust.json
+}
+
+resource "aws_iam_role_policy_attachment" "telemetry" {
+  for_each = toset(module.settings.telemetry_roles)
+
+  role       = aws_iam_role.telemetry.name
+  policy_arn = "${local.managed_policy}/${each.key}"
+}
+
+# Where the pods' logs and metrics go; X-Ray's managed policy is for traces alone.
+resource "aws_cloudwatch_log_group" "telemetry" {
+  #checkov:skip=CKV_AWS_158:AWS's own key encrypts the logs; they hold no request's content.
+  #checkov:skip=CKV_AWS_338:A month of logs; a year costs more than it tells.
+  name              = "/tepal/${module.settings.cluster}"
+  retention_in_days = 30
+}
+
+data "aws_iam_policy_document" "telemetry" {
+  statement {
+    actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    resources = ["${aws_cloudwatch_log_group.telemetry.arn}:*"]
+  }
+  statement {
+    # It takes no narrower resource: the condition does it.
+    actions   = ["cloudwatch:PutMetricData"]
+    resources = ["*"]
+    condition {
+      test     = "StringEquals"
+      variable = "cloudwatch:namespace"
+      values   = ["tepal"]
+    }
+  }
+}
+
+resource "aws_iam_role_policy" "telemetry" {
+  name   = module.settings.telemetry
+  role   = aws_iam_role.telemetry.id
+  policy = data.aws_iam_policy_document.telemetry.json
+}

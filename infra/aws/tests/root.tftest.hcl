@@ -1,0 +1,50 @@
+# Runs without an account: `make test-infra` puts a stand-in in the provider's place, `make infra-validate` has the real one.
+
+mock_provider "aws" {
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+  mock_data "aws_partition" {
+    defaults = { partition = "aws" }
+  }
+}
+
+variables {
+  project = "123456789012"
+}
+
+run "standard" {
+  command = plan
+  assert {
+    condition     = aws_eks_node_group.default[0].scaling_config[0].desired_size == 2 && length(aws_eks_fargate_profile.this) == 0
+    error_message = "two nodes, and nothing on Fargate"
+  }
+  assert {
+    condition     = aws_ecr_repository.this.image_tag_mutability == "IMMUTABLE"
+    error_message = "a tag means one image for ever"
+  }
+  assert {
+    condition     = length(aws_budgets_budget.this) == 0
+    error_message = "no budget that nobody asked for"
+  }
+}
+
+run "managed" {
+  command = plan
+  variables {
+    mode   = "managed"
+    budget = { amount = 50, emails = ["someone@example.com"] }
+  }
+  assert {
+    condition     = length(aws_eks_node_group.default) == 0 && length(aws_eks_fargate_profile.this) == 6
+    error_message = "a profile for each namespace, and one for the system's"
+  }
+  assert {
+    condition     = aws_eks_addon.pods["coredns"].configuration_values == jsonencode({ computeType = "Fargate" })
+    error_message = "the cluster's DNS runs on Fargate too"
+  }
+  assert {
+    condition     = aws_budgets_budget.this[0].limit_amount == "50" && length(aws_budgets_budget.this[0].notification) == 3
+    error_message = "50 dollars, told three times"
+  }
+}

@@ -1,0 +1,87 @@
+resource "azurerm_user_assigned_identity" "cluster" {
+  name                = "${module.settings.cluster}-cluster"
+  resource_group_name = azurerm_resource_group.this.name
+  location            = azurerm_resource_group.this.location
+  tags                = module.settings.labels
+}
+
+# For load balancers in the nodes' subnet, and for virtual nodes in theirs.
+resource "azurerm_role_assignment" "network" {
+  scope                = azurerm_virtual_network.this.id
+  role_definition_name = "Network Contributor"
+  principal_id         = azurerm_user_assigned_identity.cluster.principal_id
+}
+
+# The connector of virtual nodes has an identity of its own.
+resource "azurerm_role_assignment" "virtual" {
+  count = local.managed ? 1 : 0
+
+  scope                = azurerm_subnet.virtual[0].id
+  role_definition_name = "Network Contributor"
+  principal_id         = azurerm_kubernetes_cluster.this.aci_connector_linux[0].connector_identity[0].object_id
+}
+
+resource "azurerm_role_assignment" "pull" {
+  scope                = azurerm_container_registry.this.id
+  role_definition_name = "AcrPull"
+  principal_id         = azurerm_kubernetes_cluster.this.kubelet_identity[0].object_id
+}
+
+# The workflows act as this identity, by GitHub's word for who they are, and without a key.
+resource "azurerm_user_assigned_identity" "deployer" {
+  name                = module.settings.deployer
+  resource_group_name = azurerm_resource_group.this.name
+  location            = azurerm_resource_group.this.location
+  tags                = module.settings.labels
+}
+
+resource "azurerm_federated_identity_credential" "deployer" {
+  for_each = module.settings.deployer_subjects
+
+  name                = "github-${each.key}"
+  resource_group_name = azurerm_resource_group.this.name
+  parent_id           = azurerm_user_assigned_identity.deployer.id
+  issuer              = "https://token.actions.githubusercontent.com"
+  audience            = ["api://AzureADTokenExchange"]
+  subject             = each.value
+}
+
+# The first lets it ask for the cluster's address, the second in.
+resource "azurerm_role_assignment" "deployer" {
+  for_each = {
+    registry = { scope = azurerm_container_registry.this.id, role = module.settings.deployer_roles.registry }
+    address  = { scope = azurerm_kubernetes_cluster.this.id, role = "Azure Kubernetes Service Cluster User Role" }
+    cluster  = { scope = azurerm_kubernetes_cluster.this.id, role = module.settings.deployer_roles.cluster }
+  }
+
+  scope                = each.value.scope
+  role_definition_name = each.value.role
+  principal_id         = azurerm_user_assigned_identity.deployer.principal_id
+}
+
+# The pods act as this identity.
+resource "azurerm_user_assigned_identity" "telemetry" {
+  name                = module.settings.telemetry
+  resource_group_name = azurerm_resource_group.this.name
+  location            = azurerm_resource_group.this.location
+  tags                = module.settings.labels
+}
+
+resource "azurerm_federated_identity_credential" "telemetry" {
+  for_each = module.settings.telemetry_members
+
+  name                = "kubernetes-${each.key}"
+  resource_group_name = azurerm_resource_group.this.name
+  parent_id           = azurerm_user_assigned_identity.telemetry.id
+  issuer              = azurerm_kubernetes_cluster.this.oidc_issuer_url
+  audience            = ["api://AzureADTokenExchange"]
+  subject             = each.value
+}
+
+resource "azurerm_role_assignment" "telemetry" {
+  for_each = toset(module.settings.telemetry_roles)
+
+  scope                = azurerm_application_insights.this.id
+  role_definition_name = each.key
+  principal_id         = azurerm_user_assigned_identity.telemetry.principal_id
+}

@@ -1,0 +1,55 @@
+# Runs without an account: `make test-infra` puts a stand-in in the provider's place, `make infra-validate` has the real one.
+
+mock_provider "google" {
+  mock_data "google_project" {
+    defaults = { number = "123456789012" }
+  }
+}
+
+variables {
+  project = "my-mlops-project"
+}
+
+run "standard" {
+  command = plan
+  assert {
+    condition     = length(google_container_cluster.standard) == 1 && length(google_container_cluster.managed) == 0
+    error_message = "one cluster, of the mode that was asked for"
+  }
+  assert {
+    condition     = google_container_node_pool.default[0].node_count == 1 && length(google_container_node_pool.default[0].node_locations) == 2
+    error_message = "two nodes in all: one in each of two zones"
+  }
+  assert {
+    condition     = google_artifact_registry_repository.this.docker_config[0].immutable_tags
+    error_message = "a tag means one image for ever"
+  }
+  assert {
+    condition     = length(google_service_account_iam_member.telemetry) == 5 && length(google_service_account_iam_member.deployer) == 4
+    error_message = "a binding for each namespace and each environment"
+  }
+  assert {
+    condition     = length(google_billing_budget.this) == 0
+    error_message = "no budget that nobody asked for"
+  }
+}
+
+run "managed" {
+  command = plan
+  variables {
+    mode   = "managed"
+    budget = { amount = 50, emails = ["someone@example.com"], billing_account = "000000-000000-000000" }
+  }
+  assert {
+    condition     = length(google_container_cluster.standard) == 0 && google_container_cluster.managed[0].enable_autopilot
+    error_message = "Autopilot"
+  }
+  assert {
+    condition     = length(google_container_node_pool.default) == 0
+    error_message = "Google runs the nodes"
+  }
+  assert {
+    condition     = google_billing_budget.this[0].amount[0].specified_amount[0].units == "50" && length(google_billing_budget.this[0].threshold_rules) == 3
+    error_message = "50 dollars, told three times"
+  }
+}

@@ -1,0 +1,17 @@
+variable "cloud" {
+  description = "Which of the three clouds: \"gcp\", \"aws\" or \"azure\"."
+  type        = string
+  nullable    = false
+  validation {
+    condition     = contains(["gcp", "aws", "azure"], var.cloud)
+    error_message = "cloud is \"gcp\", \"aws\" or \"azure\"."
+  }
+  validation {
+    condition = can(regex({
+      gcp   = "^[a-z][a-z0-9-]{4,28}[a-z0-9]$"
+      aws   = "^[0-9]{12}$"
+      azure = "^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+    }[var.cloud], var.project))
+    error_message = "project is a project ID on gcp, twelve digits on aws, and a subscription ID in small letters on azure."
+  }
+}

@@ -1,0 +1,114 @@
+# Names, modes, roles and sizes, for all three clouds: everything that can be decided without asking one.
+# There is no provider in here, so `terraform test` runs it anywhere.
+
+terraform {
+  required_version = ">= 1.11"
+}
+
+locals {
+  defaults = {
+    gcp = {
+      region       = "us-central1"
+      machine_type = "e2-medium"
+      registry     = "mlops-images"
+    }
+    aws = {
+      region       = "us-west-2"
+      machine_type = "t3.medium"
+      registry     = "mlops-images"
+    }
+    azure = {
+      region       = "westus2"
+      machine_type = "Standard_DS2_v2"
+      registry     = "mlopsImages"
+    }
+  }
+  default = local.defaults[var.cloud]
+
+  region       = coalesce(var.region, local.default.region)
+  machine_type = coalesce(var.machine_type, local.default.machine_type)
+  registry     = coalesce(var.registry, local.default.registry)
+  cluster      = coalesce(var.cluster, var.mode == "standard" ? "mlops-standard" : "mlops-auto")
+
+  zones = var.zones != null ? var.zones : {
+    gcp   = ["${local.region}-a", "${local.region}-b"]
+    aws   = ["${local.region}a", "${local.region}b"]
+    azure = ["1", "2"]
+  }[var.cloud]
+
+  # Google Cloud counts the nodes of a regional pool for each zone: two in all are one in each of two zones.
+  nodes_per_zone = var.node_count / length(local.zones)
+
+  resource_group = "my-aks-rg"
+
+  # Google Cloud's APIs and Azure's providers are off until they are switched on; AWS has no such switch.
+  apis = {
+    gcp = [
+      "artifactregistry.googleapis.com",
+      "billingbudgets.googleapis.com",
+      "cloudresourcemanager.googleapis.com",
+      "cloudtrace.googleapis.com",
+      "compute.googleapis.com",
+      "container.googleapis.com",
+      "iam.googleapis.com",
+      "iamcredentials.googleapis.com",
+      "logging.googleapis.com",
+      "monitoring.googleapis.com",
+      "serviceusage.googleapis.com",
+      "sts.googleapis.com",
+      "telemetry.googleapis.com",
+    ]
+    aws = []
+    azure = concat([
+      "Microsoft.Compute",
+      "Microsoft.Consumption",
+      "Microsoft.ContainerRegistry",
+      "Microsoft.ContainerService",
+      "Microsoft.Insights",
+      "Microsoft.ManagedIdentity",
+      "Microsoft.Network",
+      "Microsoft.OperationalInsights",
+      "Microsoft.Storage",
+    ], var.mode == "managed" ? ["Microsoft.ContainerInstance"] : [])
+  }[var.cloud]
+
+  # What the deployer may do: push images into the one registry, and deploy. AWS has no role that pushes into one
+  # repository alone: infra/aws writes a policy out, and this is its name.
+  deployer_roles = {
+    gcp   = { registry = "roles/artifactregistry.writer", cluster = "roles/container.developer" }
+    aws   = { registry = "cicd-deployer", cluster = "AmazonEKSEditPolicy" }
+    azure = { registry = "AcrPush", cluster = "Azure Kubernetes Service RBAC Writer" }
+  }[var.cloud]
+
+  # What the pods may do: write telemetry, and read none.
+  telemetry_roles = {
+    gcp   = ["roles/logging.logWriter", "roles/cloudtrace.agent", "roles/telemetry.tracesWriter"]
+    aws   = ["AWSXRayDaemonWriteAccess"]
+    azure = ["Monitoring Metrics Publisher"]
+  }[var.cloud]
+
+  image = {
+    gcp   = "${local.region}-docker.pkg.dev/${var.project}/${local.registry}/iris"
+    aws   = "${var.project}.dkr.ecr.${local.region}.amazonaws.com/${local.registry}"
+    azure = "${lower(local.registry)}.azurecr.io/iris"
+  }[var.cloud]
+
+  get_credentials = {
+    gcp   = "gcloud container clusters get-credentials ${local.cluster} --location=${local.region} --project=${var.project}"
+    aws   = "aws eks update-kubeconfig --name ${local.cluster} --region ${local.region}"
+    azure = "az aks get-credentials --resource-group ${local.resource_group} --name ${local.cluster} --subscription ${var.project}"
+  }[var.cloud]
+
+  # kubectl signs in through a program of each cloud, which it has to find.
+  sign_in_by = {
+    gcp   = "gcloud components install gke-gcloud-auth-plugin"
+    aws   = "aws --version"
+    azure = "az aks install-cli && kubelogin convert-kubeconfig --login azurecli"
+  }[var.cloud]
+
+  annotation = {
+    gcp   = "iam.gke.io/gcp-service-account"
+    aws   = "eks.amazonaws.com/role-arn"
+    azure = "azure.workload.identity/client-id"
+  }[var.cloud]
+}

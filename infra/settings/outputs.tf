@@ -1,0 +1,155 @@
+output "cloud" {
+  description = "Which of the three clouds."
+  value       = var.cloud
+}
+
+output "project" {
+  description = "Project ID, account number or subscription ID."
+  value       = var.project
+}
+
+output "mode" {
+  description = "Standard or managed."
+  value       = var.mode
+}
+
+output "region" {
+  description = "Where everything is."
+  value       = local.region
+}
+
+output "zones" {
+  description = "Zones that nodes are spread over."
+  value       = local.zones
+}
+
+output "cluster" {
+  description = "The cluster's name."
+  value       = local.cluster
+}
+
+output "node_pool" {
+  description = "The name of the standard cluster's pool of nodes. AKS takes at most twelve letters and digits."
+  value       = var.cloud == "azure" ? "default" : "default-pool"
+}
+
+output "machine_type" {
+  description = "The nodes' machine type."
+  value       = local.machine_type
+}
+
+output "node_count" {
+  description = "Nodes in all zones together."
+  value       = var.node_count
+}
+
+output "nodes_per_zone" {
+  description = "Nodes in each zone, as Google Cloud counts them."
+  value       = local.nodes_per_zone
+  precondition {
+    condition     = var.cloud != "gcp" || floor(local.nodes_per_zone) == local.nodes_per_zone
+    error_message = "Google Cloud has the same number of nodes in each zone: node_count must be a multiple of the number of zones."
+  }
+}
+
+output "registry" {
+  description = "The registry's name."
+  value       = local.registry
+  precondition {
+    condition     = var.cloud != "azure" || can(regex("^[A-Za-z0-9]{5,50}$", local.registry))
+    error_message = "Azure's registries have 5 to 50 letters and digits."
+  }
+}
+
+output "image" {
+  description = "The image, without tag or digest."
+  value       = local.image
+}
+
+output "resource_group" {
+  description = "Azure's resource group."
+  value       = local.resource_group
+}
+
+output "deployer" {
+  description = "The name of the identity that the workflows act as."
+  value       = "cicd-deployer"
+}
+
+output "deployer_roles" {
+  description = "What the deployer may do with the registry and the cluster."
+  value       = local.deployer_roles
+}
+
+output "deployer_subjects" {
+  description = "For each GitHub environment, how GitHub's token names a job in it."
+  value       = { for e in var.github_environments : e => "repo:${var.github_repository}:environment:${e}" }
+}
+
+output "telemetry" {
+  description = "The name of the telemetry identity, and of the service account in Kubernetes that acts as it."
+  value       = "telemetry-access"
+}
+
+output "telemetry_roles" {
+  description = "What the telemetry identity may do."
+  value       = local.telemetry_roles
+}
+
+output "telemetry_annotation" {
+  description = "The annotation by which the service account in Kubernetes names the telemetry identity."
+  value       = local.annotation
+}
+
+output "namespaces" {
+  description = "Namespaces with a service account that acts as the telemetry identity."
+  value       = var.namespaces
+}
+
+output "telemetry_members" {
+  description = "For each namespace, how the cloud names its service account."
+  value = { for n in var.namespaces : n => {
+    gcp   = "serviceAccount:${var.project}.svc.id.goog[${n}/telemetry-access]"
+    aws   = "system:serviceaccount:${n}:telemetry-access"
+    azure = "system:serviceaccount:${n}:telemetry-access"
+  }[var.cloud] }
+}
+
+output "apis" {
+  description = "APIs (Azure: resource providers) to switch on."
+  value       = local.apis
+}
+
+output "get_credentials" {
+  description = "The command that tells kubectl of the cluster."
+  value       = local.get_credentials
+}
+
+output "sign_in_by" {
+  description = "The command that brings, or shows, the program by which kubectl signs in."
+  value       = local.sign_in_by
+}
+
+output "labels" {
+  description = "Labels of everything that takes them."
+  value       = merge(var.labels, { app = "iris-classifier", managed-by = "terraform" })
+}
+
+output "subnets" {
+  description = "Parts of the network: eight of the size /20 for nodes, the last half for pods."
+  value = {
+    nodes   = [for i in range(length(local.zones)) : cidrsubnet(var.network, 4, i)]
+    public  = [for i in range(length(local.zones)) : cidrsubnet(var.network, 4, 4 + i)]
+    virtual = cidrsubnet(var.network, 4, 7)
+    pods    = cidrsubnet(var.network, 1, 1)
+  }
+}
+
+output "state" {
+  description = "The bucket (Azure: storage account) for Terraform's state. Its name is unique in the world because the project's is."
+  value = {
+    gcp   = "${var.project}-tepal-state"
+    aws   = "tepal-state-${var.project}"
+    azure = "tepal${substr(sha256(var.project), 0, 16)}"
+  }[var.cloud]
+}

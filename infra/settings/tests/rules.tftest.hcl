@@ -1,0 +1,177 @@
+# Who is trusted, how the network is cut, and what is refused.
+
+variables {
+  cloud   = "gcp"
+  project = "my-mlops-project"
+}
+
+run "identities" {
+  command = plan
+  variables {
+    github_repository   = "someone/else"
+    github_environments = ["prod"]
+    namespaces          = ["one", "two"]
+  }
+  assert {
+    condition     = output.deployer_subjects == { prod = "repo:someone/else:environment:prod" }
+    error_message = "a job is trusted by repository and environment, both in full"
+  }
+  assert {
+    condition = output.telemetry_members == {
+      one = "serviceAccount:my-mlops-project.svc.id.goog[one/telemetry-access]"
+      two = "serviceAccount:my-mlops-project.svc.id.goog[two/telemetry-access]"
+    }
+    error_message = "one binding for each namespace"
+  }
+}
+
+run "default_namespaces" {
+  command = plan
+  assert {
+    condition     = toset(output.namespaces) == toset(["default", "iris-dev", "iris-staging", "iris-prod", "iris-preview"])
+    error_message = "the guide's namespace and those of the overlays"
+  }
+}
+
+run "network" {
+  command = plan
+  variables {
+    network = "10.99.0.0/16"
+    zones   = ["us-central1-a", "us-central1-b", "us-central1-c"]
+    # A multiple of three zones.
+    node_count = 3
+  }
+  assert {
+    condition     = output.subnets.nodes == ["10.99.0.0/20", "10.99.16.0/20", "10.99.32.0/20"]
+    error_message = "nodes have the first parts of the network"
+  }
+  assert {
+    condition     = output.subnets.public == ["10.99.64.0/20", "10.99.80.0/20", "10.99.96.0/20"] && output.subnets.virtual == "10.99.112.0/20" && output.subnets.pods == "10.99.128.0/17"
+    error_message = "no part overlaps another"
+  }
+}
+
+run "labels" {
+  command = plan
+  variables {
+    labels = { team = "models", app = "other" }
+  }
+  assert {
+    condition     = output.labels == { team = "models", app = "iris-classifier", managed-by = "terraform" }
+    error_message = "labels are added, and the two of our own hold"
+  }
+}
+
+run "refuses_a_cloud_it_does_not_know" {
+  command = plan
+  variables {
+    cloud = "other"
+  }
+  expect_failures = [var.cloud]
+}
+
+run "refuses_another_mode" {
+  command = plan
+  variables {
+    mode = "autopilot"
+  }
+  expect_failures = [var.mode]
+}
+
+run "refuses_the_project_of_another_cloud" {
+  command = plan
+  variables {
+    cloud = "aws"
+  }
+  expect_failures = [var.cloud]
+}
+
+run "refuses_uneven_zones" {
+  command = plan
+  variables {
+    node_count = 3
+  }
+  expect_failures = [output.nodes_per_zone]
+}
+
+run "refuses_half_a_node" {
+  command = plan
+  variables {
+    node_count = 1.5
+  }
+  expect_failures = [var.node_count]
+}
+
+run "refuses_one_zone" {
+  command = plan
+  variables {
+    zones = ["us-central1-a"]
+  }
+  expect_failures = [var.zones]
+}
+
+run "refuses_a_repository_with_a_wildcard" {
+  command = plan
+  variables {
+    github_repository = "tepalhq/*"
+  }
+  expect_failures = [var.github_repository]
+}
+
+run "refuses_an_environment_with_a_wildcard" {
+  command = plan
+  variables {
+    github_environments = ["*"]
+  }
+  expect_failures = [var.github_environments]
+}
+
+run "refuses_a_namespace_that_ends_a_name" {
+  command = plan
+  variables {
+    namespaces = ["prod/telemetry-access]"]
+  }
+  expect_failures = [var.namespaces]
+}
+
+run "refuses_a_network_of_another_size" {
+  command = plan
+  variables {
+    network = "10.0.0.0/24"
+  }
+  expect_failures = [var.network]
+}
+
+run "refuses_an_address_without_a_mask" {
+  command = plan
+  variables {
+    authorized_networks = ["192.0.2.1"]
+  }
+  expect_failures = [var.authorized_networks]
+}
+
+run "refuses_a_budget_that_tells_nobody" {
+  command = plan
+  variables {
+    budget = { amount = 50, emails = [] }
+  }
+  expect_failures = [var.budget]
+}
+
+run "refuses_labels_that_not_all_clouds_take" {
+  command = plan
+  variables {
+    labels = { Team = "models" }
+  }
+  expect_failures = [var.labels]
+}
+
+run "refuses_a_registry_that_azure_does_not_take" {
+  command = plan
+  variables {
+    cloud    = "azure"
+    project  = "00000000-0000-0000-0000-000000000001"
+    registry = "mlops-images"
+  }
+  expect_failures = [output.registry]
+}

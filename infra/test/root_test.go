@@ -1,0 +1,184 @@
+// Package infra_test holds the Terraform roots to the providers' schemas and to
+// each other, and the scripts to what they say, without a cloud. It is a module
+// of its own: nothing of it belongs to the server.
+package infra_test
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const infra = ".."
+
+// roots are the clouds, with the provider of each.
+var roots = map[string]string{"gcp": "google", "aws": "aws", "azure": "azurerm"}
+
+// parse reads all files of a folder as one body.
+func parse(t *testing.T, dir string) *hclsyntax.Body {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(infra, dir, "*.tf"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	all := &hclsyntax.Body{}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		body := parseText(t, filepath.Base(file), string(text))
+		require.Empty(t, body.Attributes, file)
+		all.Blocks = append(all.Blocks, body.Blocks...)
+	}
+	return all
+}
+
+func parseText(t *testing.T, name, text string) *hclsyntax.Body {
+	t.Helper()
+	file, diags := hclsyntax.ParseConfig([]byte(text), name, hcl.InitialPos)
+	require.False(t, diags.HasErrors(), "%s", diags)
+	return file.Body.(*hclsyntax.Body)
+}
+
+// blocks returns those of a type.
+func blocks(body *hclsyntax.Body, kind string) []*hclsyntax.Block {
+	var found []*hclsyntax.Block
+	for _, block := range body.Blocks {
+		if block.Type == kind {
+			found = append(found, block)
+		}
+	}
+	return found
+}
+
+// variables returns the names of all variables, in order.
+func variables(body *hclsyntax.Body) []string {
+	var list []string
+	for _, block := range blocks(body, "variable") {
+		list = append(list, block.Labels[0])
+	}
+	slices.Sort(list)
+	return list
+}
+
+func literal(t *testing.T, body *hclsyntax.Body, attribute string) string {
+	t.Helper()
+	require.Contains(t, body.Attributes, attribute)
+	value, diags := body.Attributes[attribute].Expr.Value(nil)
+	require.False(t, diags.HasErrors(), "%s", diags)
+	return value.AsString()
+}
+
+func TestRootsHaveTheSameVariables(t *testing.T) {
+	want, err := os.ReadFile(filepath.Join(infra, "settings", "variables.tf"))
+	require.NoError(t, err)
+	for root := range roots {
+		have, err := os.ReadFile(filepath.Join(infra, root, "variables.tf"))
+		require.NoError(t, err)
+		assert.Equal(t, string(want), string(have), "infra/%s/variables.tf: copy infra/settings/variables.tf", root)
+		assert.Equal(t, variables(parse(t, "settings")), slices.Sorted(slices.Values(append(variables(parse(t, root)), "cloud"))))
+	}
+}
+
+func TestRootsHandEveryVariableToTheSettings(t *testing.T) {
+	for root := range roots {
+		body := parse(t, root)
+		module := blocks(body, "module")
+		require.Len(t, module, 1)
+		passed := module[0].Body.Attributes
+		assert.Equal(t, root, literal(t, module[0].Body, "cloud"))
+		for _, variable := range variables(body) {
+			require.Contains(t, passed, variable, root)
+			uses := passed[variable].Expr.Variables()
+			require.Len(t, uses, 1)
+			assert.Equal(t, []string{"var", variable}, steps(uses[0]), root)
+		}
+		assert.Len(t, passed, len(variables(body))+2, "%s: cloud and source beside the variables", root)
+	}
+}
+
+func TestRootsHaveTheSameOutputs(t *testing.T) {
+	type output struct{ description, sensitive string }
+	outputs := func(root string) map[string]output {
+		all := map[string]output{}
+		for _, block := range blocks(parse(t, root), "output") {
+			o := output{description: literal(t, block.Body, "description")}
+			if attribute, ok := block.Body.Attributes["sensitive"]; ok {
+				value, _ := attribute.Expr.Value(nil)
+				o.sensitive = value.GoString()
+			}
+			all[block.Labels[0]] = o
+		}
+		return all
+	}
+	want := outputs("gcp")
+	for root := range roots {
+		assert.Equal(t, want, outputs(root), root)
+	}
+	for _, name := range []string{"get_credentials", "image", "workload_identity_provider", "deployer", "telemetry", "github_variables"} {
+		assert.Contains(t, want, name)
+	}
+}
+
+func TestRootsPinTheProvidersThatWereChecked(t *testing.T) {
+	schemas := readSchemas(t)
+	for root, provider := range roots {
+		var pinned []string
+		for _, terraform := range blocks(parse(t, root), "terraform") {
+			for _, required := range blocks(terraform.Body, "required_providers") {
+				require.Contains(t, required.Body.Attributes, provider, root)
+				require.Len(t, required.Body.Attributes, 1, root)
+				value, diags := required.Body.Attributes[provider].Expr.Value(nil)
+				require.False(t, diags.HasErrors())
+				pinned = append(pinned, value.GetAttr("source").AsString(), value.GetAttr("version").AsString())
+			}
+		}
+		checked := schemas.Providers[provider]
+		assert.Equal(t, []string{checked.Source, checked.Version}, pinned, root)
+		assert.True(t, strings.HasPrefix(checked.Package, "@cdktf/provider-"+provider+"@"), checked.Package)
+	}
+}
+
+// Nodes come and go by `make pause` and `make resume`: Terraform must not see it.
+func TestNodeCountsAreIgnored(t *testing.T) {
+	for root, want := range map[string]struct{ resource, ignored string }{
+		"gcp":   {"google_container_node_pool", "node_count"},
+		"aws":   {"aws_eks_node_group", "scaling_config"},
+		"azure": {"azurerm_kubernetes_cluster", "default_node_pool.node_count"},
+	} {
+		seen := 0
+		for _, resource := range blocks(parse(t, root), "resource") {
+			if resource.Labels[0] != want.resource {
+				continue
+			}
+			seen++
+			lifecycle := blocks(resource.Body, "lifecycle")
+			require.Len(t, lifecycle, 1)
+			var ignored []string
+			for _, traversal := range lifecycle[0].Body.Attributes["ignore_changes"].Expr.Variables() {
+				ignored = append(ignored, strings.Join(steps(traversal), "."))
+			}
+			assert.Equal(t, []string{want.ignored}, ignored, root)
+		}
+		assert.Equal(t, 1, seen, root)
+	}
+}
+
+// steps are the names of a reference; indices are left out.
+func steps(traversal hcl.Traversal) []string {
+	var list []string
+	for _, step := range traversal {
+		switch step := step.(type) {
+		case hcl.TraverseRoot:
+			list = append(list, step.Name)
+		case hcl.TraverseAttr:
+			list = append(list, step.Name)
+		}
+	}
+	return list
+}
