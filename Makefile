@@ -99,7 +99,7 @@ bench-telemetry: ## Measure what telemetry costs, into docs/performance.md (need
 	bin/bench --commit '$(VERSION)' --write docs/performance.md $(ARGS)
 
 .PHONY: verify
-verify: test lint smoke alerts test-telemetry retrain oracle-check drift-oracle-check ## Check everything that a release promises (needs curl, prometheus and Python 3.11)
+verify: test lint lint-scripts lint-workflows smoke alerts test-telemetry test-workflows test-k8s test-infra retrain oracle-check drift-oracle-check ## Check everything that a release promises (needs curl, jq, prometheus, shellcheck, Terraform and Python 3.11)
 	$(MAKE) fuzz FUZZTIME=10s
 
 .PHONY: retrain
