@@ -93,11 +93,6 @@ fuzz: ## Fuzz every parser for FUZZTIME each
 bench: ## Run the benchmarks that match BENCH
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
-.PHONY: bench-telemetry
-bench-telemetry: ## Measure what telemetry costs, into docs/performance.md (needs Linux; ARGS for its flags)
-	CGO_ENABLED=0 go build -trimpath -o bin/bench ./telemetry/bench
-	bin/bench --commit '$(VERSION)' --write docs/performance.md $(ARGS)
-
 .PHONY: verify
 verify: test lint lint-scripts lint-workflows smoke alerts test-telemetry test-workflows test-k8s test-infra retrain oracle-check drift-oracle-check ## Check everything that a release promises (needs curl, jq, prometheus, shellcheck, Terraform and Python 3.11)
 	$(MAKE) fuzz FUZZTIME=10s
@@ -287,6 +282,39 @@ infra-validate: ## Let the real providers check the roots, and run their tests (
 .PHONY: infra-schema
 infra-schema: ## Take the providers' schemas from npm again: infra/schema/schemas.json (needs npm and Python 3)
 	python3 infra/schema/extract.py
+
+##@ Measure (needs Linux; ARGS for more flags)
+# Runs a suite of bin/bench, into its section of the page.
+measure = CGO_ENABLED=0 go build -trimpath -o bin/bench ./bench && bin/bench $(1) --commit '$(VERSION)' --write docs/performance.md
+
+.PHONY: bench-telemetry
+bench-telemetry: ## Measure what telemetry costs, into docs/performance.md
+	$(call measure,telemetry) --rounds 9 $(ARGS)
+
+.PHONY: bench-peers
+bench-peers: build bin/models .venv/peer ## Measure Tepal, a bare handler and a service in Python, into docs/performance.md (needs Python 3.11)
+	$(call measure,peers) --duration 4s $(ARGS)
+
+.PHONY: bench-scale
+bench-scale: build bin/models ## Measure trees, features, rows and processors, into docs/performance.md (needs Python 3.11)
+	$(call measure,scale) $(ARGS)
+
+.PHONY: bench-gc
+bench-gc: build bin/models ## Measure paces of the garbage collector, into docs/performance.md (needs Python 3.11)
+	$(call measure,gc) --rounds 9 $(ARGS)
+
+.venv/peer: bench/peer/requirements.txt
+	python3 -m venv --clear $@
+	$@/bin/pip install --quiet --requirement $<
+	touch $@
+
+bin/models: bench/peer/train.py | .venv/oracle
+	.venv/oracle/bin/python $< $@
+	touch $@
+
+.PHONY: bench-compare
+bench-compare: ## Compare the benchmarks that match BENCH with those of BASE, a commit or tag, by benchstat
+	scripts/bench-compare.sh '$(BASE)' '$(BENCH)' $(call tool,benchstat)
 
 ##@ Load
 LOADTEST_FLAGS ?= --rate 200 --ramp 2s --duration 8s --max-p99 1s --max-errors 0 --min-rate 95%

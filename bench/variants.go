@@ -1,4 +1,4 @@
-//go:build unix
+//go:build linux
 
 package main
 
@@ -10,6 +10,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -35,7 +36,19 @@ import (
 type variant struct {
 	name    string
 	sampled string // the share of requests that are traced; empty: tracing is off
+	// build makes the handler that this program serves in a process of its own, unless command starts another program on
+	// {port}, with env besides.
 	build   builder
+	command []string
+	env     []string
+	// size are the files and folders that it needs on a disk, for those that show it.
+	size []string
+	// model is the file that it serves, the built-in one when empty, and rows the instances in each request.
+	model string
+	rows  int
+	// other says that its answers are those of another model, and at is what a suite varies.
+	other bool
+	at    float64
 }
 
 // builder makes the handler of a variant, and what sends the rest of its telemetry at the end. It is nil for Tepal's own
@@ -44,34 +57,21 @@ type builder func(ctx context.Context, served *repository.Served, log io.Writer)
 
 type stopper func(context.Context) error
 
-// reference is the variant that the others are compared with.
-const reference = "bare"
-
-func variants() []variant {
-	return []variant{
-		{reference, "", bare},
-		{"door", "", door},
-		{"metrics", "", layered("off")},
-		{"logs", "", layered("all")},
-		{"traces-1", "0.01", layered("all")},
-		{"traces-100", "1", layered("all")},
-		{"tepal-1", "0.01", nil},
-		{"tepal-100", "1", nil},
-		{"stock", "0.01", stock},
-	}
-}
-
 // find returns the variant of that name.
-func find(name string) (variant, error) {
-	for _, v := range variants() {
-		if v.name == name {
-			return v, nil
-		}
+func find(list []variant, name string) (variant, error) {
+	at := slices.IndexFunc(list, func(v variant) bool { return v.name == name })
+	if at < 0 {
+		return variant{}, fmt.Errorf("there is no variant %q", name)
 	}
-	return variant{}, fmt.Errorf("there is no variant %q", name)
+	return list[at], nil
 }
 
-func source() repository.Source { return repository.Source{Name: "iris", Data: artifacts.Iris} }
+func (v variant) source() repository.Source {
+	if v.model != "" {
+		return repository.Source{Path: v.model}
+	}
+	return repository.Source{Name: "iris", Data: artifacts.Iris}
+}
 
 // work is the memory of one request, kept for the next. The bare handler keeps its own too, so that the forest costs the
 // same everywhere and what differs is HTTP, JSON and telemetry.
@@ -121,7 +121,11 @@ func bare(_ context.Context, served *repository.Served, _ io.Writer) (http.Handl
 		defer pool.Put(x)
 		x.request.Batch.Reset(&served.Schema)
 		x.request.Batch.Append(&served.Schema)
-		copy(x.request.Batch.Inputs[0].Float64s, []float64{in.SepalLength, in.SepalWidth, in.PetalLength, in.PetalWidth})
+		row := []float64{in.SepalLength, in.SepalWidth, in.PetalLength, in.PetalWidth}
+		copy(x.request.Batch.Inputs[0].Float64s, row)
+		for i := range x.request.Batch.Inputs[0].Float32s { // of a model that takes these instead
+			x.request.Batch.Inputs[0].Float32s[i] = float32(row[i])
+		}
 		if err := served.Predict(r.Context(), &x.request.Batch, &x.answers); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return

@@ -1,4 +1,4 @@
-//go:build unix
+//go:build linux
 
 package main
 
@@ -20,7 +20,6 @@ import (
 	"runtime"
 	"runtime/pprof"
 	"strconv"
-	"syscall"
 	"time"
 
 	"github.com/tepalhq/tepal/model"
@@ -33,26 +32,29 @@ import (
 // childCmd is the process of one measurement: none inherits the heap, the goroutines or the spans of another. It writes
 // what it finds to its standard output, and its log to logDescriptor, which is a pipe, as under a container runtime.
 type childCmd struct {
-	Variant string        `arg:""`
+	Variant string `arg:""`
+	Port    string `required:""`
+	Model   string
 	Alone   time.Duration `help:"Call the handler without a network for so long, write what that used, and end."`
 	Profile string
 }
 
 const logDescriptor = 3
 
-// Run serves: it writes its address, then its usage for each line that it reads, and stops at the end of its input.
+// Run serves: it writes what it allocated for each line that it reads, and stops at the end of its input.
 func (c *childCmd) Run(ctx context.Context) error {
-	v, err := find(c.Variant)
+	v, err := find(telemetrySuite().variants, c.Variant)
 	if err != nil {
 		return err
 	}
+	v.model = c.Model
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	log := os.NewFile(logDescriptor, "log")
 	if c.Alone > 0 {
 		return v.alone(ctx, log, c.Alone)
 	}
-	addr, serve, err := v.listen(ctx, log)
+	serve, err := v.listen(ctx, net.JoinHostPort("127.0.0.1", c.Port), log)
 	if err != nil {
 		return err
 	}
@@ -69,9 +71,8 @@ func (c *childCmd) Run(ctx context.Context) error {
 	}
 	done := make(chan error, 1)
 	go func() { done <- serve() }()
-	fmt.Println(addr)
 	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		if err := json.NewEncoder(os.Stdout).Encode(readUsage()); err != nil {
+		if err := json.NewEncoder(os.Stdout).Encode(allocated()); err != nil {
 			return err
 		}
 	}
@@ -79,22 +80,22 @@ func (c *childCmd) Run(ctx context.Context) error {
 	return <-done
 }
 
-// listen binds a port for the variant and returns what serves it until ctx ends.
-func (v variant) listen(ctx context.Context, log io.Writer) (net.Addr, func() error, error) {
+// listen binds the address for the variant and returns what serves it until ctx ends.
+func (v variant) listen(ctx context.Context, addr string, log io.Writer) (func() error, error) {
 	if v.build == nil {
-		return listenTepal(ctx, log)
+		return v.listenTepal(ctx, addr, log)
 	}
 	handler, shutdown, err := v.handler(ctx, log)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
+	listener, err := lc.Listen(ctx, "tcp", addr)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	srv := &http.Server{Handler: handler, ReadHeaderTimeout: patience}
-	return listener.Addr(), func() error {
+	return func() error {
 		context.AfterFunc(ctx, func() { _ = srv.Close() })
 		if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			return err
@@ -103,28 +104,28 @@ func (v variant) listen(ctx context.Context, log io.Writer) (net.Addr, func() er
 	}, nil
 }
 
-func listenTepal(ctx context.Context, log io.Writer) (net.Addr, func() error, error) {
+func (v variant) listenTepal(ctx context.Context, addr string, log io.Writer) (func() error, error) {
 	memory.Set("/sys/fs/cgroup")
 	logger, options, err := shipped(log, "all")
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	srv, err := server.New(ctx, server.Options{
-		Config: server.Config{HTTPAddr: "127.0.0.1:0", OpsAddr: "127.0.0.1:0"}, Source: source(), Logger: logger,
+		Config: server.Config{HTTPAddr: addr, OpsAddr: "127.0.0.1:0"}, Source: v.source(), Logger: logger,
 		NewTelemetry: func(onPanic http.HandlerFunc) (*telemetry.Telemetry, error) {
 			options.OnPanic = onPanic
 			return telemetry.New(ctx, options)
 		},
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	return srv.HTTPAddr(), func() error { return srv.Run(ctx) }, nil
+	return func() error { return srv.Run(ctx) }, nil
 }
 
 // handler is the variant's handler on its route.
 func (v variant) handler(ctx context.Context, log io.Writer) (http.Handler, stopper, error) {
-	served, err := repository.Open(ctx, source())
+	served, err := repository.Open(ctx, v.source())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -134,6 +135,7 @@ func (v variant) handler(ctx context.Context, log io.Writer) (http.Handler, stop
 	}
 	mux := http.NewServeMux()
 	mux.Handle("POST /predict", handler)
+	mux.HandleFunc("GET /ready_check", func(http.ResponseWriter, *http.Request) {})
 	return mux, shutdown, nil
 }
 
@@ -143,12 +145,12 @@ func (v variant) alone(ctx context.Context, log io.Writer, d time.Duration) erro
 	if err != nil {
 		return err
 	}
-	served, err := repository.Open(ctx, source())
+	served, err := repository.Open(ctx, v.source())
 	if err != nil {
 		return err
 	}
 	c := newCaller(ctx, handler)
-	list := bodies(&served.Schema)
+	list := bodies(&served.Schema, 1)
 	run := func(d time.Duration) (calls int) {
 		for start := time.Now(); time.Since(start) < d; calls += len(list) {
 			for _, body := range list {
@@ -158,9 +160,9 @@ func (v variant) alone(ctx context.Context, log io.Writer, d time.Duration) erro
 		return calls
 	}
 	run(d / 4)
-	before, start := readUsage(), time.Now()
+	before, start := allocated(), time.Now()
 	calls := run(d)
-	u := used{Requests: calls, Took: time.Since(start), usage: readUsage().since(before)}
+	u := used{Requests: calls, Took: time.Since(start), usage: allocated().since(before)}
 	return errors.Join(json.NewEncoder(os.Stdout).Encode(u), shutdown(ctx))
 }
 
@@ -190,46 +192,35 @@ func (c *caller) call(body []byte) []byte {
 	return c.answer.Body.Bytes()
 }
 
-// bodies are instances from all over the range that training saw, the same in every process.
-func bodies(s *model.Schema) [][]byte {
+// bodies are instances from all over the range that training saw, so many in each, the same in every process.
+func bodies(s *model.Schema, rows int) [][]byte {
 	random := rand.New(rand.NewPCG(1, 1))
-	list := make([][]byte, 256)
+	list := make([][]byte, max(2, 256/rows))
 	for n := range list {
-		body := []byte{'{'}
-		for _, f := range s.Features {
-			value := *f.Minimum + random.Float64()*(*f.Maximum-*f.Minimum)
-			body = append(strconv.AppendQuote(body, f.Name), ':')
-			body = append(strconv.AppendFloat(body, math.Round(10*value)/10, 'f', 1, 64), ',')
+		var body []byte
+		for range rows {
+			if len(body) > 0 {
+				body = append(body, ',')
+			}
+			body = append(body, '{')
+			for _, f := range s.Features {
+				value := *f.Minimum + random.Float64()*(*f.Maximum-*f.Minimum)
+				body = append(strconv.AppendQuote(body, f.Name), ':')
+				body = append(strconv.AppendFloat(body, math.Round(10*value)/10, 'f', 1, 64), ',')
+			}
+			body[len(body)-1] = '}'
 		}
-		body[len(body)-1] = '}'
+		if rows > 1 {
+			body = fmt.Appendf(nil, "[%s]", body)
+		}
 		list[n] = body
 	}
 	return list
 }
 
-// usage is what a process has used since it started.
-type usage struct {
-	CPU                      time.Duration
-	Mallocs, Bytes, Resident uint64 // Resident is what it has now
-}
-
-func (u usage) since(earlier usage) usage {
-	return usage{u.CPU - earlier.CPU, u.Mallocs - earlier.Mallocs, u.Bytes - earlier.Bytes, u.Resident}
-}
-
-func readUsage() usage {
+// allocated is what this process has allocated.
+func allocated() usage {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)
-	u := usage{Mallocs: m.Mallocs, Bytes: m.TotalAlloc}
-	var r syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &r) == nil {
-		u.CPU = time.Duration(r.Utime.Nano() + r.Stime.Nano())
-	}
-	// Not the rusage's maximum: a process inherits that from the one which started it. Where there is no such file, the
-	// report shows 0.
-	statm, _ := os.ReadFile("/proc/self/statm")
-	var size uint64
-	_, _ = fmt.Sscan(string(statm), &size, &u.Resident)
-	u.Resident *= uint64(os.Getpagesize())
-	return u
+	return usage{Mallocs: m.Mallocs, Bytes: m.TotalAlloc}
 }

@@ -1,0 +1,310 @@
+//go:build linux
+
+package main
+
+import (
+	"context"
+	_ "embed" // the template of the plots
+	"fmt"
+	"html/template"
+	"io/fs"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// marker is what the report stands between.
+func (s *suite) marker(end string) string { return fmt.Sprintf("<!-- bench-%s:%s -->", s.name, end) }
+
+// column is a number of the report.
+type column struct {
+	title  string
+	digits int  // after the point
+	spread bool // also show the least and the most
+	value  func(s, first sample) float64
+}
+
+const microsecond = float64(time.Microsecond)
+
+func (u used) rate() float64           { return float64(u.Requests) / u.Took.Seconds() }
+func (u used) nanoseconds() float64    { return float64(u.Took) / float64(u.Requests) }
+func (u used) cpu() float64            { return float64(u.CPU) / microsecond / float64(u.Requests) }
+func (u used) each(all uint64) float64 { return float64(all) / float64(u.Requests) }
+
+// of makes the value of a load the value of a sample.
+func of(load int, value func(o, first outcome) float64) func(s, first sample) float64 {
+	return func(s, first sample) float64 { return value(s.loads[load], first.loads[load]) }
+}
+
+func serverColumns() []column {
+	return []column{
+		{"requests/s", 0, true, of(0, func(o, _ outcome) float64 { return o.rate() })},
+		{"to bare", 2, true, of(0, func(o, bare outcome) float64 { return o.rate() / bare.rate() })},
+		{"p50 µs", 0, false, of(0, func(o, _ outcome) float64 { return float64(o.p50) / microsecond })},
+		{"p99 µs", 0, false, of(0, func(o, _ outcome) float64 { return float64(o.p99) / microsecond })},
+		{"p99 to bare", 2, true, of(0, func(o, bare outcome) float64 { return float64(o.p99) / float64(bare.p99) })},
+		{"CPU µs", 1, false, of(0, func(o, _ outcome) float64 { return o.cpu() })},
+		{"CPU to bare", 2, true, of(0, func(o, bare outcome) float64 { return o.cpu() / bare.cpu() })},
+		{"allocations", 1, false, of(0, func(o, _ outcome) float64 { return o.each(o.Mallocs) })},
+		{"bytes", 0, false, of(0, func(o, _ outcome) float64 { return o.each(o.Bytes) })},
+		{"spans", 2, false, func(s, _ sample) float64 { return s.spans }},
+		{"MB", 0, false, resident},
+	}
+}
+
+func handlerColumns() []column {
+	return []column{
+		{"ns", 0, true, func(s, _ sample) float64 { return s.alone.nanoseconds() }},
+		{"to bare", 2, true, func(s, bare sample) float64 { return s.alone.nanoseconds() / bare.alone.nanoseconds() }},
+		{"allocations", 1, false, func(s, _ sample) float64 { return s.alone.each(s.alone.Mallocs) }},
+		{"bytes", 0, false, func(s, _ sample) float64 { return s.alone.each(s.alone.Bytes) }},
+	}
+}
+
+// loadColumns are those of one load, compared with the table's first row.
+func loadColumns(load int) []column {
+	return []column{
+		{"requests/s", 0, true, of(load, func(o, _ outcome) float64 { return o.rate() })},
+		{"first to this", 2, true, of(load, func(o, first outcome) float64 { return first.rate() / o.rate() })},
+		{"p50 µs", 0, false, of(load, func(o, _ outcome) float64 { return float64(o.p50) / microsecond })},
+		{"p99 µs", 0, true, of(load, func(o, _ outcome) float64 { return float64(o.p99) / microsecond })},
+		{"first's p99 to this", 2, true, of(load, func(o, first outcome) float64 { return float64(first.p99) / float64(o.p99) })},
+		{"CPU s for 100,000", 1, true, of(load, func(o, _ outcome) float64 { return o.cpu() / 10 })},
+	}
+}
+
+func scaleColumns() []column {
+	perSecond := func(o outcome) float64 { return 1e6 / o.cpu() }
+	return []column{
+		{"requests/s", 0, true, of(0, func(o, _ outcome) float64 { return o.rate() })},
+		{"to the first", 2, true, of(0, func(o, first outcome) float64 { return o.rate() / first.rate() })},
+		{"p99 µs", 0, false, of(0, func(o, _ outcome) float64 { return float64(o.p99) / microsecond })},
+		{"CPU µs", 1, true, cpuTime},
+		{"requests a core-second", 0, false, of(0, func(o, _ outcome) float64 { return perSecond(o) })},
+		{"rows a core-second", 0, false, func(s, _ sample) float64 { return perSecond(s.loads[0]) * float64(s.rows) }},
+		{"MB", 0, false, resident},
+	}
+}
+
+func cpuTime(s, _ sample) float64 { return s.loads[0].cpu() }
+
+// report is what docs/performance.md shows.
+func (b *bench) report(ctx context.Context) (string, error) {
+	var r strings.Builder
+	fmt.Fprintf(&r, "%s, %d processors, %s, %s/%s, commit %s. %d rounds of %v each. Medians of the rounds, and in brackets\n"+
+		"the least and the most.\n", processor(), runtime.NumCPU(), runtime.Version(), runtime.GOOS, runtime.GOARCH,
+		b.Commit, b.Rounds, b.Duration)
+	if b.versions {
+		text, err := exec.CommandContext(ctx, python+"/bin/python", "bench/peer/versions.py").Output()
+		if err != nil {
+			return "", fmt.Errorf("versions of the peer: %w", err)
+		}
+		r.WriteString(string(text))
+	}
+	b.writeBars(&r)
+	for i := range b.tables {
+		b.writeTable(&r, &b.tables[i])
+	}
+	for _, s := range b.slopes {
+		b.writeSlope(&r, s)
+	}
+	return r.String(), nil
+}
+
+func (b *bench) writeBars(r *strings.Builder) {
+	if len(b.bars) > 0 {
+		r.WriteString("\n| bar | limit | measured | |\n| --- | ---: | ---: | --- |\n")
+	}
+	for _, limit := range b.bars {
+		others := b.samples[limit.against]
+		if others == nil {
+			continue
+		}
+		c := column{digits: 2, spread: true, value: limit.value}
+		middle := median(c.values(b.samples[b.variants[0].name], others))
+		word, held := "at least", middle >= limit.limit
+		if limit.most {
+			word, held = "at most", middle <= limit.limit
+		}
+		fmt.Fprintf(r, "| %s | %s %g | %s | %s |\n", limit.text, word, limit.limit,
+			c.cell(b.samples[b.variants[0].name], others), map[bool]string{true: "held", false: "**missed**"}[held])
+	}
+}
+
+// shown are the variants of a table.
+func (b *bench) shown(t *table) (list []variant) {
+	for _, v := range b.variants {
+		if t.has(&v) {
+			list = append(list, v)
+		}
+	}
+	return list
+}
+
+func (b *bench) writeTable(r *strings.Builder, t *table) {
+	list := b.shown(t)
+	if len(list) == 0 {
+		return
+	}
+	head, rule := "| variant |", "| --- |"
+	for _, c := range t.columns {
+		head += " " + c.title + " |"
+		rule += " ---: |"
+	}
+	fmt.Fprintf(r, "\n%s\n\n%s\n%s\n", t.title, head, rule)
+	for _, v := range list {
+		fmt.Fprintf(r, "| `%s` |", v.name)
+		for _, c := range t.columns {
+			fmt.Fprintf(r, " %s |", c.cell(b.samples[v.name], b.samples[list[0].name]))
+		}
+		r.WriteString("\n")
+	}
+}
+
+// writeSlope fits a line by least squares to the medians of the processor time.
+func (b *bench) writeSlope(r *strings.Builder, s slope) {
+	var n, sx, sy, sxx, sxy float64
+	for _, v := range b.shown(&table{of: []string{s.of}}) {
+		x, y := v.at, median(column{value: cpuTime}.values(b.samples[v.name], b.samples[v.name]))
+		n, sx, sy, sxx, sxy = n+1, sx+x, sy+y, sxx+x*x, sxy+x*y
+	}
+	if n > 1 {
+		each := (n*sxy - sx*sy) / (n*sxx - sx*sx)
+		fmt.Fprintf(r, "\nA request takes %.1f µs of a processor, and %.3f µs more for each %s.\n", (sy-each*sx)/n, each, s.unit)
+	}
+}
+
+// values are the numbers of the rounds, sorted. Ratios are taken within each round: what slowed the machine down slowed
+// both.
+func (c column) values(samples, first []sample) []float64 {
+	values := make([]float64, len(samples))
+	for i := range samples {
+		values[i] = c.value(samples[i], first[i])
+	}
+	slices.Sort(values)
+	return values
+}
+
+func median(sorted []float64) float64 {
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
+}
+
+// cell shows the median, and the spread where it says something.
+func (c column) cell(samples, first []sample) string {
+	values := c.values(samples, first)
+	text := func(v float64) string { return strconv.FormatFloat(v, 'f', c.digits, 64) }
+	switch {
+	case math.IsNaN(values[0]):
+		return "–"
+	case !c.spread:
+		return text(median(values))
+	}
+	return fmt.Sprintf("%s (%s–%s)", text(median(values)), text(values[0]), text(values[len(values)-1]))
+}
+
+//go:embed plots.svg
+var plots string
+
+// panel is a plot of one column.
+type panel struct {
+	Title string
+	Y     int
+	Bars  []struct {
+		Name, Value string
+		Y, Width    int
+	}
+}
+
+// draw draws the columns that ask for it, on linear scales.
+func (b *bench) draw() (panels []panel, height int) {
+	const row, title, width = 20, 34, 420
+	for _, t := range b.tables {
+		for _, at := range t.plots {
+			c, list, most := t.columns[at], b.shown(&t), 0.0
+			of := func(v variant) float64 { return median(c.values(b.samples[v.name], b.samples[list[0].name])) }
+			for _, v := range list {
+				most = max(most, of(v))
+			}
+			p := panel{Title: strings.TrimSuffix(t.title, ":") + ": " + c.title, Y: height + 22}
+			height += title
+			for _, v := range list {
+				p.Bars = append(p.Bars, struct {
+					Name, Value string
+					Y, Width    int
+				}{v.name, strconv.FormatFloat(of(v), 'f', c.digits, 64), height, max(1, int(of(v)/most*width))})
+				height += row
+			}
+			panels = append(panels, p)
+		}
+	}
+	return panels, height + title/2
+}
+
+// write puts the plots beside the page, and the report between its markers.
+func (b *bench) write(report string) error {
+	if panels, height := b.draw(); len(panels) > 0 {
+		path := strings.TrimSuffix(b.Write, ".md") + "-" + b.name + ".svg"
+		var svg strings.Builder
+		err := template.Must(template.New("plots").Parse(plots)).Execute(&svg, map[string]any{"Panels": panels, "Height": height})
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, []byte(svg.String()), 0o644); err != nil {
+			return err
+		}
+		report += fmt.Sprintf("\n![The same as bars](%s)\n", filepath.Base(path))
+	}
+	return replaceSection(b.Write, b.marker("begin"), b.marker("end"), report)
+}
+
+// processor is the name of the processor, as the kernel knows it.
+func processor() string {
+	text, _ := os.ReadFile("/proc/cpuinfo") // without it, there is no name
+	for line := range strings.Lines(string(text)) {
+		if name, value, found := strings.Cut(line, ":"); found && strings.TrimSpace(name) == "model name" {
+			return strings.TrimSpace(value)
+		}
+	}
+	return "unknown processor"
+}
+
+// diskUse is how many bytes the files below the paths have.
+func diskUse(paths []string) (bytes float64, err error) {
+	for _, path := range paths {
+		err = filepath.WalkDir(path, func(_ string, entry fs.DirEntry, err error) error {
+			if err != nil || !entry.Type().IsRegular() {
+				return err
+			}
+			info, err := entry.Info()
+			if err == nil {
+				bytes += float64(info.Size())
+			}
+			return err
+		})
+		if err != nil {
+			return 0, err
+		}
+	}
+	return bytes, nil
+}
+
+// replaceSection puts the text between the markers of a file.
+func replaceSection(path, begin, end, text string) error {
+	page, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	before, rest, begins := strings.Cut(string(page), begin)
+	_, after, ends := strings.Cut(rest, end)
+	if !begins || !ends {
+		return fmt.Errorf("%s has no section between %s and %s", path, begin, end)
+	}
+	page = []byte(before + begin + "\n\n" + text + "\n" + end + after)
+	return os.WriteFile(path, page, 0o644)
+}
