@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -314,4 +315,55 @@ func TestUsageGrows(t *testing.T) {
 	assert.Positive(t, used.Mallocs)
 	assert.Positive(t, used.Bytes)
 	assert.Positive(t, used.Resident)
+}
+
+// BenchmarkRequest is the way of one instance through the built-in model: each step alone, then all of them behind the
+// telemetry, called without a network (handler), and behind the whole server, over loopback (chain).
+func BenchmarkRequest(b *testing.B) {
+	b.Setenv("OTEL_TRACES_EXPORTER", "none")
+	served, err := repository.Open(b.Context(), variant{}.source())
+	require.NoError(b, err)
+	var x work
+	list := bodies(&served.Schema, 1)
+	decode := func(n int) error {
+		x.body.Reset()
+		x.body.Write(list[n%len(list)])
+		return x.decoder.Decode(served.Codec, &x.body, &x.request, 1)
+	}
+	steps := map[string]func(n int) error{
+		"decode":  decode,
+		"program": func(int) error { return served.Predict(b.Context(), &x.request.Batch, &x.answers) },
+		"encode":  func(int) error { x.out = served.Codec.Append(x.out[:0], &x.request, &x.answers); return nil },
+	}
+	handler, shutdown, err := variant{build: layered("all")}.handler(b.Context(), io.Discard)
+	require.NoError(b, err)
+	c := newCaller(b.Context(), handler)
+	steps["handler"] = func(n int) error { c.call(list[n%len(list)]); return nil }
+	port, err := freePort(b.Context())
+	require.NoError(b, err)
+	ctx, stop := context.WithCancel(b.Context())
+	serve, err := variant{}.listen(ctx, "127.0.0.1:"+port, io.Discard)
+	require.NoError(b, err)
+	done := make(chan error, 1)
+	go func() { done <- serve() }()
+	p := process{addr: "127.0.0.1:" + port}
+	_, err = p.ready(ctx)
+	require.NoError(b, err)
+	conn, err := dial(ctx, p.addr, time.Hour)
+	require.NoError(b, err)
+	steps["chain"] = func(n int) error { _, err := conn.ask(request(list[n%len(list)])); return err }
+	for _, name := range []string{"decode", "program", "encode", "handler", "chain"} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			for n := 0; b.Loop(); n++ {
+				if err := steps[name](n); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+	require.NoError(b, conn.conn.Close())
+	stop()
+	require.NoError(b, <-done)
+	require.NoError(b, shutdown(b.Context()))
 }
