@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"encoding/json"
 	"encoding/xml"
 	"fmt"
@@ -317,10 +316,9 @@ func TestUsageGrows(t *testing.T) {
 	assert.Positive(t, used.Resident)
 }
 
-// BenchmarkRequest is the way of one instance through the built-in model: each step alone, then all of them behind the
-// telemetry, called without a network (handler), and behind the whole server, over loopback (chain).
+// BenchmarkRequest is the way of one instance through the built-in model, step by step. BenchmarkChain, in the package
+// server, has all of them and what stands before and after.
 func BenchmarkRequest(b *testing.B) {
-	b.Setenv("OTEL_TRACES_EXPORTER", "none")
 	served, err := repository.Open(b.Context(), variant{}.source())
 	require.NoError(b, err)
 	var x work
@@ -330,29 +328,13 @@ func BenchmarkRequest(b *testing.B) {
 		x.body.Write(list[n%len(list)])
 		return x.decoder.Decode(served.Codec, &x.body, &x.request, 1)
 	}
+	require.NoError(b, decode(0)) // for the steps after it
 	steps := map[string]func(n int) error{
 		"decode":  decode,
 		"program": func(int) error { return served.Predict(b.Context(), &x.request.Batch, &x.answers) },
 		"encode":  func(int) error { x.out = served.Codec.Append(x.out[:0], &x.request, &x.answers); return nil },
 	}
-	handler, shutdown, err := variant{build: layered("all")}.handler(b.Context(), io.Discard)
-	require.NoError(b, err)
-	c := newCaller(b.Context(), handler)
-	steps["handler"] = func(n int) error { c.call(list[n%len(list)]); return nil }
-	port, err := freePort(b.Context())
-	require.NoError(b, err)
-	ctx, stop := context.WithCancel(b.Context())
-	serve, err := variant{}.listen(ctx, "127.0.0.1:"+port, io.Discard)
-	require.NoError(b, err)
-	done := make(chan error, 1)
-	go func() { done <- serve() }()
-	p := process{addr: "127.0.0.1:" + port}
-	_, err = p.ready(ctx)
-	require.NoError(b, err)
-	conn, err := dial(ctx, p.addr, time.Hour)
-	require.NoError(b, err)
-	steps["chain"] = func(n int) error { _, err := conn.ask(request(list[n%len(list)])); return err }
-	for _, name := range []string{"decode", "program", "encode", "handler", "chain"} {
+	for _, name := range []string{"decode", "program", "encode"} {
 		b.Run(name, func(b *testing.B) {
 			b.ReportAllocs()
 			for n := 0; b.Loop(); n++ {
@@ -362,8 +344,4 @@ func BenchmarkRequest(b *testing.B) {
 			}
 		})
 	}
-	require.NoError(b, conn.conn.Close())
-	stop()
-	require.NoError(b, <-done)
-	require.NoError(b, shutdown(b.Context()))
 }

@@ -183,7 +183,7 @@ func scaleSuite() suite {
 // gcSuite varies the pace of the garbage collector.
 func gcSuite() suite {
 	s := suite{name: "gc", loads: []load{{title: "16 connections", connections: 16}, {connections: 64, share: 0.1}}}
-	for _, env := range []string{"GOGC=100", "GOGC=50", "GOGC=200", "GOGC=400", "GOGC=400 GOMEMLIMIT=36MiB"} {
+	for _, env := range []string{"GOGC=250", "GOGC=50", "GOGC=100", "GOGC=200", "GOGC=400", "GOGC=400 GOMEMLIMIT=36MiB"} {
 		s.variants = append(s.variants, shippedServer(env, "forest.onnx", 0, strings.Fields(env)...))
 	}
 	s.tables = []table{
