@@ -107,7 +107,7 @@ func check(ctx context.Context, addr string, requests, answers [][]byte) error {
 		same := got.Label == want.Label && len(got.Probabilities) == len(want.Probabilities)
 		for class, p := range want.Probabilities {
 			other, found := got.Probabilities[class]
-			same = same && found && math.Abs(p-other) < 1e-6
+			same = same && found && math.Abs(p-other) < 1e-5
 		}
 		if !same {
 			return fmt.Errorf("%q is answered with %s and not with %s", requests[i], body, answers[i])

@@ -167,14 +167,16 @@ func (b *bench) writeTable(r *strings.Builder, t *table) {
 	}
 }
 
-// writeSlope fits a line by least squares to the medians of the processor time.
+// writeSlope fits a line to the medians of the processor time, by the least squares of what it is off in proportion: else
+// the largest alone would decide.
 func (b *bench) writeSlope(r *strings.Builder, s slope) {
 	var n, sx, sy, sxx, sxy float64
 	for _, v := range b.shown(&table{of: []string{s.of}}) {
 		x, y := v.at, median(column{value: cpuTime}.values(b.samples[v.name], b.samples[v.name]))
-		n, sx, sy, sxx, sxy = n+1, sx+x, sy+y, sxx+x*x, sxy+x*y
+		w := 1 / (y * y)
+		n, sx, sy, sxx, sxy = n+w, sx+w*x, sy+w*y, sxx+w*x*x, sxy+w*x*y
 	}
-	if n > 1 {
+	if n > 0 {
 		each := (n*sxy - sx*sy) / (n*sxx - sx*sx)
 		fmt.Fprintf(r, "\nA request takes %.1f µs of a processor, and %.3f µs more for each %s.\n", (sy-each*sx)/n, each, s.unit)
 	}
