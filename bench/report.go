@@ -229,7 +229,9 @@ func (b *bench) draw() (panels []panel, height int) {
 	for _, t := range b.tables {
 		for _, at := range t.plots {
 			c, list, most := t.columns[at], b.shown(&t), 0.0
-			of := func(v variant) float64 { return median(c.values(b.samples[v.name], b.samples[list[0].name])) }
+			first := b.samples[list[0].name]
+			of := func(v variant) float64 { return median(c.values(b.samples[v.name], first)) }
+			list = slices.DeleteFunc(list, func(v variant) bool { return math.IsNaN(of(v)) })
 			for _, v := range list {
 				most = max(most, of(v))
 			}

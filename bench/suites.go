@@ -13,10 +13,8 @@ import (
 
 // suite is what one run measures.
 type suite struct {
-	// name is that of the markers, and of the file of the plots.
-	name string
-	// intro is what the report says of the variants; each table compares with its first row.
-	variants []variant
+	name     string    // of the markers, and in that of the file of the plots
+	variants []variant // each table compares with its first
 	loads    []load
 	alone    bool // also call the handlers without a network
 	tables   []table
@@ -174,8 +172,12 @@ func scaleSuite() suite {
 		add("one row, GOMAXPROCS", n, "forest.onnx", 1, fmt.Sprint("GOMAXPROCS=", n))
 		add("1000 rows, GOMAXPROCS", n, "forest.onnx", 1000, fmt.Sprint("GOMAXPROCS=", n))
 	}
-	for _, of := range []string{"trees", "features", "rows", "one row", "1000 rows"} {
-		s.tables = append(s.tables, table{strings.ToUpper(of[:1]) + of[1:] + ":", []string{of}, scaleColumns(), []int{3}})
+	// What is drawn is the time of a request, rows a core-second, or requests a second.
+	for _, of := range []struct {
+		name string
+		plot int
+	}{{"trees", 3}, {"features", 3}, {"rows", 5}, {"one row", 0}, {"1000 rows", 0}} {
+		s.tables = append(s.tables, table{strings.ToUpper(of.name[:1]) + of.name[1:] + ":", []string{of.name}, scaleColumns(), []int{of.plot}})
 	}
 	return s
 }
