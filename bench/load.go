@@ -141,10 +141,10 @@ func (l load) send(ctx context.Context, addr string, requests [][]byte, d time.D
 	group.Wait()
 	all := slices.Concat(took...)
 	slices.Sort(all)
-	if len(all) == 0 {
-		faults = append(faults, errors.New("no request was answered"))
+	if err := errors.Join(faults...); err != nil || len(all) > 0 {
+		return all, err
 	}
-	return all, errors.Join(faults...)
+	return nil, errors.New("no request was answered")
 }
 
 // pace says when requests are due, evenly over that long. It sleeps on a thread of its own: Go's timers may be late by a
