@@ -24,14 +24,18 @@ if ! git rev-parse --quiet --verify "$base^{commit}" >/dev/null; then
 fi
 
 work=$(mktemp -d)
-trap 'git worktree remove --force "$work/base"; rm -rf "$work"' EXIT
+trap 'git worktree remove --force "$work/base" || true; rm -rf "$work"' EXIT
 git worktree add --quiet --detach "$work/base" "$base"
 here=$PWD
 
 # run DIR FILE adds one run of the benchmarks there to the file.
 run() {
-  (cd "$1" && go test -run '^$' -bench "$bench" -benchmem -benchtime "${BENCHTIME:-100ms}" ./...) |
-    grep -E '^(goos|goarch|pkg|cpu|Benchmark)' >>"$2" || true
+  if ! (cd "$1" && go test -run '^$' -bench "$bench" -benchmem -benchtime "${BENCHTIME:-100ms}" ./...) >"$work/out"; then
+    cat "$work/out" >&2
+    echo "bench-compare: the benchmarks of $1 fail" >&2
+    exit 1
+  fi
+  cat "$work/out" >>"$2"
 }
 
 for round in $(seq "${ROUNDS:-6}"); do
@@ -39,4 +43,4 @@ for round in $(seq "${ROUNDS:-6}"); do
   run "$work/base" "$work/base.txt"
   run "$here" "$work/this.txt"
 done
-"$@" "$work/base.txt" "$work/this.txt"
+"$@" "base=$work/base.txt" "this=$work/this.txt"
