@@ -136,9 +136,9 @@ func peersSuite() suite {
 		},
 		bars: []bar{
 			{"requests a second, times the forest's in Python with one worker", "guide-forest-1", rate, 100, false},
-			{"the same with two workers", "guide-forest-2", rate, 100, false},
+			{"requests a second, times the forest's in Python with two workers", "guide-forest-2", rate, 100, false},
 			{"requests a second, times the logistic regression's with one worker", "guide-logistic-1", rate, 30, false},
-			{"the same with two workers", "guide-logistic-2", rate, 30, false},
+			{"requests a second, times the logistic regression's with two workers", "guide-logistic-2", rate, 30, false},
 			{"MB resident after the load", "tepal", resident, 40, true},
 			{"ms from the start to ready, golden rows included", "tepal", startup, 150, true},
 			{"p99 at a tenth of the capacity, times the bare handler's", "bare", func(tepal, other sample) float64 {
