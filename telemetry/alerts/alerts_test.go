@@ -448,7 +448,7 @@ func TestQueries(t *testing.T) {
 // an ellipsis stands for all that begin so.
 func TestDocuments(t *testing.T) {
 	metrics := known(t)
-	name := regexp.MustCompile(`(?:^|[^\w/.:-])((?:tepal|http_server|kube|container|go|process|namespace_job:tepal|tepal:objective)_\w+(?::\w+)*)(\*|…)?`)
+	name := regexp.MustCompile(`(?:^|[^\w/.:-])((?:tepal|http_server|kube|container|go|process|namespace_job:tepal|tepal:objective)_[a-z]\w*(?::\w+)*)(\*|…)?`)
 	count := 0
 	for path, text := range documents(t) {
 		for _, found := range name.FindAllStringSubmatch(text, -1) {
