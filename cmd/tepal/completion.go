@@ -26,7 +26,12 @@ func (completionCmd) Help() string {
 
 Examples:
 
-  source <(tepal completion bash)    # in ~/.bashrc; with zsh after compinit in ~/.zshrc
+  source <(tepal completion bash)    # in ~/.bashrc
+  source <(tepal completion zsh)     # in ~/.zshrc, after compinit
+  tepal completion fish | source     # in ~/.config/fish/config.fish
+
+Or once, into a file that the shell loads when it needs it:
+
   tepal completion bash > ~/.local/share/bash-completion/completions/tepal
   tepal completion zsh > ~/.zfunc/_tepal    # any folder of $fpath
   tepal completion fish > ~/.config/fish/completions/tepal.fish`

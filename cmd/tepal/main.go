@@ -50,7 +50,7 @@ type cli struct {
 	Completion completionCmd `cmd:"" help:"Print the script that completes tepal's command line in a shell."`
 	Complete   completeCmd   `cmd:"" hidden:""`
 	Man        manCmd        `cmd:"" help:"Print the manual page."`
-	Version    versionCmd    `cmd:"" help:"Print the version."`
+	Version    versionCmd    `cmd:"" help:"Print the version, the commit it was built from, and with which Go for which system."`
 }
 
 // description, and the texts of the commands' methods called Help, are in the
@@ -148,11 +148,6 @@ func embeddedName(path string) string {
 }
 
 type versionCmd struct{}
-
-// Help teaches what the flags alone do not.
-func (versionCmd) Help() string {
-	return `Prints the version, the commit it was built from, and with which Go for which system.`
-}
 
 // Run prints the version, the commit it was built from, and with what.
 func (versionCmd) Run(s streams) error {

@@ -21,7 +21,7 @@ func (verifyCmd) Help() string {
 Examples:
 
   tepal verify
-  tepal verify --digest sha256:8335f9064c65c7e353a929040cec354474096e6fe717bd337f09ad1333fa703d artifacts/iris.onnx`
+  tepal verify --digest "$DIGEST" model.onnx`
 }
 
 // Run proves the model and says so.
