@@ -47,15 +47,12 @@ func (c *completionCmd) Run(s streams) error {
 }
 
 type completeCmd struct {
-	Words []string `arg:"" optional:"" help:"Words of the command line after the program's name, up to the one to complete, which may be empty."`
+	Words []string `arg:"" help:"Words of the command line after the program's name, up to the one to complete, which may be empty."`
 }
 
 // Run prints what the last word may become: a candidate on each line, with a
 // tab and what it means, or the constant files.
 func (c *completeCmd) Run(app *kong.Context, s streams) error {
-	if len(c.Words) == 0 {
-		return nil
-	}
 	for _, word := range complete(app.Model.Node, c.Words) {
 		if _, err := fmt.Fprintln(s.out, strings.Join(word, "\t")); err != nil {
 			return err

@@ -46,9 +46,9 @@ func TestDocument(t *testing.T) {
 // described is a command in Markdown.
 func described(command *kong.Node) string {
 	text := fmt.Sprintf("    tepal %s\n\n%s\n", command.Summary(), command.Help)
-	for _, block := range parse(command.Detail) {
+	if command.Detail != "" {
 		printer := comment.Printer{TextWidth: 120, TextCodePrefix: "    "}
-		text += "\n" + string(printer.Text(&comment.Doc{Content: []comment.Block{block}}))
+		text += "\n" + string(printer.Text(new(comment.Parser).Parse(command.Detail)))
 	}
 	if len(command.Positional)+len(command.Flags) == 0 {
 		return text

@@ -14,7 +14,9 @@ func page(t *testing.T) string {
 	t.Helper()
 	parser, err := newParser()
 	require.NoError(t, err)
-	return manual(parser.Model.Node, "2026-01-02")
+	page, err := manual(parser.Model.Node, "2026-01-02")
+	require.NoError(t, err)
+	return page
 }
 
 func TestManual(t *testing.T) {
