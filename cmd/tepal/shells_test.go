@@ -91,7 +91,7 @@ func TestMandoc(t *testing.T) {
 		return string(out)
 	}
 	assert.Empty(t, run("-Tlint"))
-	read := run("-Tascii")
+	read := run("-Tutf8")
 	// mandoc makes bold of a character, a backspace and the character again.
 	for i := strings.IndexByte(read, '\b'); i > 0; i = strings.IndexByte(read, '\b') {
 		read = read[:i-1] + read[i+1:]
