@@ -59,8 +59,8 @@ lint: ## Run the linters, and see that the module files are tidy
 .PHONY: lint-scripts
 lint-scripts: ## See that the scripts pass shellcheck and are formatted (needs shellcheck)
 	@command -v shellcheck >/dev/null || { echo 'there is no shellcheck: apt-get install shellcheck' >&2; exit 1; }
-	shellcheck --external-sources .ci/run scripts/*.sh scripts/*.bash
-	$(call tool,shfmt) -i 2 -d .ci/run scripts
+	shellcheck --external-sources .ci/run scripts/*.sh scripts/*.bash cmd/tepal/completion/*.bash
+	$(call tool,shfmt) -i 2 -d .ci/run scripts cmd/tepal/completion/tepal.bash
 
 .PHONY: smoke
 smoke: build ## Start the real binary, ask it for a prediction, stop it (needs curl)
@@ -80,6 +80,11 @@ test-telemetry: build bin/otelcol ## Follow a request through a real Collector a
 	@command -v prometheus >/dev/null || { echo 'there is no prometheus: apt-get install prometheus' >&2; exit 1; }
 	cd telemetry/interop && go test -tags real -count=1 .
 
+.PHONY: test-shells
+test-shells: ## Type into bash, zsh and fish with tepal's completion, and lint its manual page (needs zsh, fish and mandoc)
+	go vet -tags shells ./cmd/tepal
+	go test -tags shells -count=1 -run 'Bash|Zsh|Fish|Mandoc' ./cmd/tepal
+
 .PHONY: cover
 cover: ## Show the test coverage of each function
 	go test -coverprofile=coverage.out ./...
@@ -94,7 +99,7 @@ bench: ## Run the benchmarks that match BENCH
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 .PHONY: verify
-verify: test lint lint-scripts lint-workflows smoke alerts test-telemetry test-workflows test-k8s test-infra retrain oracle-check drift-oracle-check ## Check everything that a release promises (needs curl, jq, prometheus, shellcheck, Terraform and Python 3.11)
+verify: test lint lint-scripts lint-workflows smoke alerts test-shells test-telemetry test-workflows test-k8s test-infra retrain oracle-check drift-oracle-check ## Check everything that a release promises (needs curl, jq, prometheus, shellcheck, zsh, fish, mandoc, Terraform and Python 3.11)
 	$(MAKE) fuzz FUZZTIME=10s
 
 .PHONY: retrain

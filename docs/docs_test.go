@@ -367,7 +367,8 @@ func flags(text string) map[string]option {
 }
 
 // TestFlags looks for the flags and variables that pages name, and holds the
-// page on the command line to the help texts, both ways.
+// page on the load test to its help text, both ways. The page on tepal's own
+// command line is held to it in cmd/tepal.
 func TestFlags(t *testing.T) {
 	programs := help(t)
 	anyFlag, variables := make(map[string]bool), make(map[string]bool)
@@ -384,37 +385,25 @@ func TestFlags(t *testing.T) {
 			checkCommand(t, p.path, command, programs, anyFlag)
 		}
 	}
-	cli, load := read(t, "docs/cli.md"), read(t, "docs/loadtest.md")
-	for name, flags := range programs {
-		var table [][]string
-		switch {
-		case strings.HasPrefix(name, "tepal "):
-			table = rows(cli.section(t, name))
-		case name == "loadtest":
-			for _, row := range rows(load.section(t, "Flags")) {
-				table = append(table, slices.Insert(row, 1, "")) // it reads no variables
-			}
-		default:
-			continue
+	load := read(t, "docs/loadtest.md")
+	told := make(map[string]string)
+	for _, row := range rows(load.section(t, "Flags")) {
+		value := ""
+		if strings.HasPrefix(row[1], "`") {
+			value = strings.Trim(row[1], "`")
 		}
-		told := make(map[string]option)
-		for _, row := range table {
-			f := option{variable: strings.Trim(row[1], "`")}
-			if strings.HasPrefix(row[2], "`") {
-				f.value = strings.Trim(row[2], "`")
-			}
-			told[strings.TrimPrefix(coded(row[0])[0], "--")] = f
-		}
-		delete(flags, "help")
-		for flag, f := range flags {
-			// A value with a capital letter stands for one: the flag has no default.
-			if strings.ToLower(f.value) != f.value {
-				f.value = ""
-				flags[flag] = f
-			}
-		}
-		assert.Equal(t, flags, told, name)
+		told[strings.TrimPrefix(coded(row[0])[0], "--")] = value
 	}
+	flags := make(map[string]string)
+	for name, f := range programs["loadtest"] {
+		// A value with a capital letter stands for one: the flag has no default.
+		if strings.ToLower(f.value) != f.value {
+			f.value = ""
+		}
+		flags[name] = f.value
+	}
+	delete(flags, "help")
+	assert.Equal(t, flags, told)
 }
 
 // checkCommand looks for each flag of a command of ours; a flag alone may be of

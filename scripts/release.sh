@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Makes what a release consists of beside the image.
 #
-#   release.sh dist     into DIST: binaries, a bill of materials of each, the manifests that deploy IMAGE, the notes, checksums
+#   release.sh dist     into DIST: binaries with manual page and completion, a bill of materials of each, the manifests that
+#                       deploy IMAGE, the notes, checksums
 #   release.sh sign     sign IMAGE and the checksums by the identity of this workflow's run, without a key (needs cosign)
 #   release.sh publish  make the release of tag VERSION at GitHub, with all of DIST (needs gh)
 #
@@ -38,8 +39,7 @@ binary() { # OS ARCHITECTURE
   # From the binary and not from go.sum: it lists what is in it, and nothing else.
   go tool -modfile=tools/cyclonedx-gomod/go.mod cyclonedx-gomod bin -json -noserial -version "$VERSION" \
     -output "$DIST/$name.cdx.json" "$work/tepal"
-  cp LICENSE "$work/"
-  (cd "$work" && pack "$root/$DIST/$name.tar.gz" LICENSE tepal)
+  (cd "$work" && pack "$root/$DIST/$name.tar.gz" LICENSE completion tepal tepal.1)
 }
 
 # pack makes the same bytes of the same files, whoever does it and when.
@@ -58,6 +58,10 @@ dist() {
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT
   notes >"$DIST/notes.md"
+  cp -r LICENSE cmd/tepal/completion "$work/"
+  # The page is the same for every system, and only a program of this one can print it.
+  go build -trimpath -ldflags "-X main.version=$VERSION" -o "$work/tepal" ./cmd/tepal
+  "$work/tepal" man >"$work/tepal.1"
   binary linux amd64
   binary linux arm64
   binary darwin arm64

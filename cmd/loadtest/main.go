@@ -24,38 +24,44 @@ const description = `Ask a server for predictions at a given rate, check its ans
 
 The loop is open: a request is sent when it is due, whether or not earlier ones were answered, and its latency begins then.
 
-    loadtest --target http://localhost:8000 --rate 500 --duration 1m --max-p99 20ms --max-errors 0
-    loadtest --target http://localhost:8000 --stages 100/s:30s,500/s:30s --html report.html
-    loadtest --target http://localhost:8000 --steps 500,x1.5 --duration 15s --max-p99 20ms
+A flag shows its default after the equals sign, or in capitals what it takes.
 
-It exits with 0 when all gates held, with 1 when one broke, the target was not ready or the run was interrupted, and with 2 for wrong usage.`
+Exit status:
+
+0 when all gates held, 1 when one broke, the target was not ready or the run was interrupted, 2 when the program was called wrongly.
+
+Examples:
+
+  loadtest --rate 500 --duration 1m --max-p99 20ms --max-errors 0
+  loadtest --target http://localhost:8000 --stages 100/s:30s,500/s:30s --html report.html
+  loadtest --steps 500,x1.5 --duration 15s --max-p99 20ms`
 
 // command holds the flags.
 type command struct {
-	Target string        `group:"Target" default:"http://localhost:8000" help:"Address of the server."`
-	Model  string        `group:"Target" placeholder:"NAME" help:"The target's model to ask; the only one when not given."`
-	Wait   time.Duration `group:"Target" default:"30s" help:"How long to wait for the target to be ready."`
+	Target string        `group:"Target:" default:"http://localhost:8000" help:"Address of the server."`
+	Model  string        `group:"Target:" placeholder:"NAME" help:"The target's model to ask; the only one when left out."`
+	Wait   time.Duration `group:"Target:" default:"30s" help:"How long to wait for the target to be ready."`
 
-	Rate        loadtest.Rate   `group:"Load" xor:"load" placeholder:"RATE" help:"Requests a second; 100 when not given."`
-	Stages      loadtest.Stages `group:"Load" xor:"load" placeholder:"RATE/s:TIME,…" help:"Rates one after the other, in place of --rate and --duration."`
-	Steps       *loadtest.Steps `group:"Load" xor:"load" placeholder:"FROM,xFACTOR" help:"Raise the rate step by step, each as long as --duration, until a gate breaks or less than 95% of the rate is answered; also FROM,+INCREMENT. The last rate that was held is the knee."`
-	Ramp        time.Duration   `group:"Load" default:"0s" help:"Rise from 0 to the first rate over this time, which no gate judges."`
-	Duration    time.Duration   `group:"Load" default:"30s" help:"How long to ask at --rate, or at each step."`
-	Connections int             `group:"Load" default:"256" help:"Most requests under way at once; those that find none free start late, and that counts."`
-	Timeout     time.Duration   `group:"Load" default:"10s" help:"How long a request may take from when it is sent."`
-	Replay      string          `group:"Load" placeholder:"FILE" help:"Instances to send: JSON Lines, or the log of tepal serve --log-payloads. Without it they are drawn from the model's schema."`
-	Seed        uint64          `group:"Load" default:"1" help:"Seed of what is drawn."`
+	Rate        loadtest.Rate   `group:"Load:" xor:"load" placeholder:"RATE" help:"Requests a second; 100 when left out."`
+	Stages      loadtest.Stages `group:"Load:" xor:"load" placeholder:"RATE/s:TIME,…" help:"Rates one after the other, in place of --rate and --duration."`
+	Steps       *loadtest.Steps `group:"Load:" xor:"load" placeholder:"FROM,xFACTOR" help:"Raise the rate step by step, each as long as --duration, until a gate breaks or less than 95% of the rate is answered; also FROM,+INCREMENT. The last rate that was held is the knee."`
+	Ramp        time.Duration   `group:"Load:" default:"0s" help:"Rise from 0 to the first rate over this time, which no gate judges."`
+	Duration    time.Duration   `group:"Load:" default:"30s" help:"How long to ask at --rate, or at each step."`
+	Connections int             `group:"Load:" default:"256" help:"Most requests under way at once; those that find none free start late, and that counts."`
+	Timeout     time.Duration   `group:"Load:" default:"10s" help:"How long a request may take from when it is sent."`
+	Replay      string          `group:"Load:" placeholder:"FILE" help:"Instances to send: JSON Lines, or the log of tepal serve --log-payloads. Without it they are drawn from the model's schema."`
+	Seed        uint64          `group:"Load:" default:"1" help:"Seed of what is drawn."`
 
-	MaxP95    time.Duration     `name:"max-p95" group:"Gates" placeholder:"TIME" help:"Greatest 95th percentile of latencies."`
-	MaxP99    time.Duration     `name:"max-p99" group:"Gates" placeholder:"TIME" help:"Greatest 99th percentile of latencies."`
-	MaxErrors *loadtest.Share   `group:"Gates" placeholder:"SHARE" help:"Greatest share of requests that fail or are answered wrongly, such as 0.1%."`
-	MinRate   *loadtest.MinRate `group:"Gates" placeholder:"RATE" help:"Least rate of right answers: a share of the one asked, such as 95%, or an absolute one, such as 900/s."`
+	MaxP95    time.Duration     `name:"max-p95" group:"Gates:" placeholder:"TIME" help:"Greatest 95th percentile of latencies."`
+	MaxP99    time.Duration     `name:"max-p99" group:"Gates:" placeholder:"TIME" help:"Greatest 99th percentile of latencies."`
+	MaxErrors *loadtest.Share   `group:"Gates:" placeholder:"SHARE" help:"Greatest share of requests that fail or are answered wrongly, such as 0.1%."`
+	MinRate   *loadtest.MinRate `group:"Gates:" placeholder:"RATE" help:"Least rate of right answers: a share of the one asked, such as 95%, or an absolute one, such as 900/s."`
 
-	JSON string `name:"json" group:"Report" placeholder:"FILE" help:"Write the report for programs."`
-	HTML string `name:"html" group:"Report" placeholder:"FILE" help:"Write the report for a browser, with plots, in one file."`
+	JSON string `name:"json" group:"Report:" placeholder:"FILE" help:"Write the report for programs."`
+	HTML string `name:"html" group:"Report:" placeholder:"FILE" help:"Write the report for a browser, with plots, in one file."`
 
-	KubeDeployment string `group:"Cluster" placeholder:"NAME" help:"Show what the autoscaler of this deployment does meanwhile, by kubectl."`
-	KubeNamespace  string `group:"Cluster" placeholder:"NAME" help:"Its namespace; that of kubectl's context when not given."`
+	KubeDeployment string `group:"Cluster:" placeholder:"NAME" help:"Show what the autoscaler of this deployment does meanwhile, by kubectl."`
+	KubeNamespace  string `group:"Cluster:" placeholder:"NAME" help:"Its namespace; that of kubectl's context when left out."`
 }
 
 // Validate checks what the types do not; kong calls it.
@@ -131,7 +137,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	helped := false
 	parser, err := kong.New(&c,
 		kong.Name("loadtest"), kong.Description(description),
-		kong.ConfigureHelp(kong.HelpOptions{NoAppDescFormat: true, WrapUpperBound: 100}), kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100}), kong.Writers(stdout, stderr),
 		// Only --help asks for an exit; what is parsed after that is not used.
 		kong.Exit(func(int) { helped = true }))
 	if err != nil {

@@ -22,7 +22,12 @@ type inspectCmd struct {
 
 // Help teaches what the flags alone do not.
 func (inspectCmd) Help() string {
-	return `Prints the name, version, digest, features with unit, training range and example, classes, operators, metrics, and whether the golden rows are answered as expected.`
+	return `Prints the name, version, digest, features with unit, training range and example, classes, operators, metrics, and whether the golden rows are answered as expected. Golden rows are rows in the file with the answers that its trainer got. A proof that fails is shown and no failure; tepal verify is for that.
+
+Examples:
+
+  tepal inspect
+  tepal inspect --json model.onnx`
 }
 
 // Run prints the model's document. A failed proof is part of it and no

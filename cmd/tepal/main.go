@@ -43,23 +43,41 @@ type streams struct {
 // cli is the command line. Every flag also has a variable, TEPAL_ and its name;
 // so has the argument that names a model.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Serve a model over HTTP."`
-	Predict predictCmd `cmd:"" help:"Predict the rows of a CSV or JSON Lines file."`
-	Inspect inspectCmd `cmd:"" help:"Show what a model takes and answers."`
-	Verify  verifyCmd  `cmd:"" help:"Prove that a model answers as its golden rows expect."`
-	Version versionCmd `cmd:"" help:"Show the version."`
+	Serve      serveCmd      `cmd:"" help:"Serve a model over HTTP."`
+	Predict    predictCmd    `cmd:"" help:"Predict the rows of a CSV or JSON Lines file."`
+	Inspect    inspectCmd    `cmd:"" help:"Show what a model takes and answers."`
+	Verify     verifyCmd     `cmd:"" help:"Prove that a model answers as its golden rows expect."`
+	Completion completionCmd `cmd:"" help:"Print the script that completes tepal's command line in a shell."`
+	Complete   completeCmd   `cmd:"" hidden:""`
+	Man        manCmd        `cmd:"" help:"Print the manual page."`
+	Version    versionCmd    `cmd:"" help:"Print the version, the commit it was built from, and with which Go for which system."`
 }
 
-const description = `Tepal serves tabular models (scikit-learn, XGBoost, LightGBM, golearn) from ONNX files.
+// description, and the texts of the commands' methods called Help, are in the
+// form of Go's doc comments; a line such as "Examples:" is a heading. Help texts
+// and manual page are both made of them.
+const description = `Serve tabular models (scikit-learn, XGBoost, LightGBM, golearn) from ONNX files, and predict, inspect and verify with them.
 
-Without a MODEL every command uses the embedded Iris classifier, so this works at once:
+A command that is given no model uses the embedded one, a classifier of Iris flowers, so that everything works at once. A flag shows its default after the equals sign, or in capitals what it takes.
+
+Environment:
+
+Every flag can also be set by a variable, TEPAL_ and its name in capitals: --http-addr by TEPAL_HTTP_ADDR. So can the model, by TEPAL_MODEL. What stands on the command line wins over a variable. The variables that tepal serve reads besides stand in its own help.
+
+Exit status:
+
+0 when all went well, 1 when something failed, 2 when the program was called wrongly.
+
+Files:
+
+There is no configuration file. A model is one ONNX file, which is read and never written.
+
+Examples:
 
   tepal serve
   curl localhost:8000/predict -H 'Content-Type: application/json' \
     -d '{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}'
-
-Every flag can be set by a variable: --http-addr by TEPAL_HTTP_ADDR, and MODEL by TEPAL_MODEL; what stands on the command line wins over a variable.
-Exit codes: 0 success, 1 failure, 2 wrong usage.`
+  tepal inspect model.onnx`
 
 // exit is what a help flag throws to leave the parser.
 type exit int
@@ -75,12 +93,8 @@ func run(ctx context.Context, args []string, s streams) (code int) {
 			code = int(e)
 		}
 	}()
-	parser, err := kong.New(&cli{},
-		kong.Name("tepal"), kong.Description(description), kong.DefaultEnvars("TEPAL"), serveDefaults(),
-		kong.Writers(s.out, s.err), kong.Exit(func(code int) { panic(exit(code)) }),
-		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100}),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s),
-	)
+	parser, err := newParser(kong.Writers(s.out, s.err), kong.Exit(func(code int) { panic(exit(code)) }),
+		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s))
 	if err != nil {
 		fmt.Fprintln(s.err, "tepal:", err)
 		return exitFailure
@@ -101,6 +115,13 @@ func run(ctx context.Context, args []string, s streams) (code int) {
 	return exitFailure
 }
 
+// newParser returns the grammar, which help texts, completion and manual page
+// are made of too.
+func newParser(options ...kong.Option) (*kong.Kong, error) {
+	return kong.New(&cli{}, append(options, kong.Name("tepal"), kong.Description(description), kong.DefaultEnvars("TEPAL"),
+		serveDefaults(), kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100}))...)
+}
+
 // usageError is a fault in how the program was called that the parser cannot see.
 type usageError struct{ error }
 
@@ -111,7 +132,7 @@ func usage(s streams, err error) int {
 
 // modelArg is the model that a command works with.
 type modelArg struct {
-	Model string `arg:"" optional:"" env:"TEPAL_MODEL" help:"ONNX file; the embedded Iris classifier when left out." placeholder:"MODEL.onnx"`
+	Model string `arg:"" optional:"" env:"TEPAL_MODEL" help:"ONNX file; the embedded model when left out." complete:":files"`
 }
 
 func (a modelArg) source() repository.Source {

@@ -47,12 +47,28 @@ func TestVersion(t *testing.T) {
 	assert.Equal(t, ran{0, "tepal dev (commit unknown, " + runtime.Version() + ", " + runtime.GOOS + "/" + runtime.GOARCH + ")\n", ""}, got)
 }
 
+// TestHelp: every command says what it is for, what each flag means, and how it
+// is used.
 func TestHelp(t *testing.T) {
-	for _, args := range [][]string{{"--help"}, {"serve", "--help"}, {"predict", "-h"}, {"inspect", "--help"}, {"verify", "--help"}, {"version", "--help"}} {
-		got := runTepal(t, "", args...)
-		assert.Equal(t, 0, got.code, args)
-		assert.Contains(t, got.out, "Usage: tepal", args)
-		assert.Empty(t, got.err, args)
+	parser, err := newParser()
+	require.NoError(t, err)
+	commands := parser.Model.Leaves(true)
+	require.Len(t, commands, 7)
+	overview := runTepal(t, "", "--help")
+	assert.Equal(t, 0, overview.code)
+	for _, command := range commands {
+		got := runTepal(t, "", command.Name, "-h")
+		assert.Equal(t, 0, got.code, command.Name)
+		assert.Empty(t, got.err, command.Name)
+		assert.Contains(t, got.out, "Usage: tepal "+command.Name)
+		assert.Regexp(t, "^[A-Z].+[.]$", command.Help, command.Name)
+		assert.Contains(t, overview.out, command.Name)
+		if command.Name != "version" {
+			assert.Contains(t, got.out, "\nExamples:\n\n    ", command.Name)
+		}
+		for _, value := range command.Values() {
+			assert.Regexp(t, "^[A-Z].+[.]$", value.Help, "%s %s", command.Name, value.Name)
+		}
 	}
 }
 

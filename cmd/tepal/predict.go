@@ -20,20 +20,24 @@ import (
 )
 
 type predictCmd struct {
-	Input  string `arg:"" optional:"" help:"CSV or JSON Lines file; standard input when left out or -." placeholder:"FILE"`
-	Model  string `short:"m" help:"ONNX file; the embedded Iris classifier when left out." placeholder:"MODEL.onnx"`
+	Input  string `arg:"" optional:"" name:"file" help:"CSV or JSON Lines file; standard input when left out or -." complete:":files"`
+	Model  string `short:"m" help:"ONNX file; the embedded model when left out." placeholder:"MODEL.onnx" complete:":files"`
 	From   string `help:"Format of the input: csv, jsonl, log, or auto, which goes by the file's ending and takes standard input for CSV." enum:"auto,csv,jsonl,log" default:"auto"`
 	To     string `help:"Format of the output: jsonl or csv." enum:"jsonl,csv" default:"jsonl"`
-	Output string `short:"o" help:"File to write, replaced as a whole once every row is answered; standard output when left out." placeholder:"FILE"`
+	Output string `short:"o" help:"File to write, replaced as a whole once every row is answered; standard output when left out." placeholder:"FILE" complete:":files"`
 }
 
 // Help teaches what the flags alone do not.
 func (predictCmd) Help() string {
 	return `A CSV file names its columns in its first line; columns that are no features are passed over. Each line of a JSON Lines file is an instance, as an object by feature name or an array in the order of the schema. A log is one that tepal serve --log-payloads has written: the instances in it are predicted again, and its other lines are passed over.
+
 Rows are answered as they are read, so a file may be of any length. The first faulty row ends the run and is named by its line; a file that --output names is then left as it was.
 
+Examples:
+
   tepal predict data/iris.csv
-  tepal predict --model model.onnx --to csv -o answers.csv rows.jsonl`
+  tepal predict --model model.onnx --to csv -o answers.csv rows.jsonl
+  echo '[5.1,3.5,1.4,0.2]' | tepal predict --from jsonl`
 }
 
 // Run predicts every row of the input.

@@ -27,23 +27,27 @@ import (
 type serveCmd struct {
 	modelArg
 
-	HTTPAddr        string              `help:"Address of the REST routes and health." default:"${http_addr}"`
-	OpsAddr         string              `help:"Address of /metrics, /debug/pprof and health; never make it public." default:"${ops_addr}"`
-	DrainDelay      time.Duration       `help:"How long to go on answering after saying not ready, so that load balancers turn away." default:"${drain_delay}"`
-	ShutdownTimeout time.Duration       `help:"Bound on the whole stop, the drain delay included; its last 2s are kept for telemetry. Keep it below the pod's grace period." default:"${shutdown_timeout}"`
-	MaxConcurrency  *int                `help:"Requests computed at once (default: 2 for each processor)." placeholder:"N"`
-	MaxQueue        *int                `help:"Requests that may wait for that; beyond it 503 (default: 64 for each of --max-concurrency)." placeholder:"N"`
-	QueueTimeout    time.Duration       `help:"How long a request may wait; beyond it 503." default:"${queue_timeout}"`
-	MaxBodyBytes    int64               `help:"Largest request body; beyond it 413." default:"${max_body_bytes}"`
-	MaxBatch        int                 `help:"Most instances in a request; beyond it 413." default:"${max_batch}"`
-	ModelDigest     string              `help:"Refuse a model file of any other digest." placeholder:"sha256:HEX"`
-	LogLevel        string              `help:"Least severe level that is logged: debug, info, warn or error." default:"info"`
-	LogFormat       string              `help:"Form of the log's lines: gcp, ecs, plain, console, or auto, which is console on a terminal and gcp elsewhere." enum:"auto,gcp,ecs,plain,console" default:"auto"`
-	AccessLog       telemetry.AccessLog `help:"Requests that get a line: all, errors, off, or sampled:SHARE, such as sampled:0.01. Those that fail or are slow get one in any case; with off, those alone that are the server's fault." default:"all"`
-	Slow            time.Duration       `help:"Latency from which a request counts as slow; 0s for none." default:"100ms"`
-	LogPayloads     telemetry.Share     `help:"Requests whose features and answers are logged, for replay: off, or sampled:SHARE." default:"off"`
-	DriftWindow     time.Duration       `help:"How far back drift is measured." default:"${drift_window}"`
-	Check           bool                `help:"Check the settings, load and prove the model, and exit."`
+	HTTPAddr string `group:"Addresses:" help:"Address of the REST routes and health, HOST:PORT." default:"${http_addr}"`
+	OpsAddr  string `group:"Addresses:" help:"Address of /metrics, /debug/pprof and health; never make it public." default:"${ops_addr}"`
+
+	DrainDelay      time.Duration `group:"Stop:" help:"How long to go on answering after saying not ready, so that load balancers turn away; 0s for not at all." default:"${drain_delay}"`
+	ShutdownTimeout time.Duration `group:"Stop:" help:"Bound on the whole stop, the drain delay included; its last 2s are kept for telemetry. Keep it below the pod's grace period." default:"${shutdown_timeout}"`
+
+	MaxConcurrency *int          `group:"Limits:" help:"Requests computed at once; 2 for each processor when left out." placeholder:"N"`
+	MaxQueue       *int          `group:"Limits:" help:"Requests that may wait for that; beyond it 503. 0 for none, 64 for each of --max-concurrency when left out." placeholder:"N"`
+	QueueTimeout   time.Duration `group:"Limits:" help:"How long a request may wait; beyond it 503." default:"${queue_timeout}"`
+	MaxBodyBytes   int64         `group:"Limits:" help:"Largest request body, or line of a stream; beyond it 413." default:"${max_body_bytes}"`
+	MaxBatch       int           `group:"Limits:" help:"Most instances in a request; beyond it 413." default:"${max_batch}"`
+
+	LogLevel    string              `group:"Logs:" help:"Least severe level that is logged: debug, info, warn or error." default:"info" complete:"debug,info,warn,error"`
+	LogFormat   string              `group:"Logs:" help:"Form of the log's lines: gcp, ecs, plain, console, or auto, which is console on a terminal and gcp elsewhere." enum:"auto,gcp,ecs,plain,console" default:"auto"`
+	AccessLog   telemetry.AccessLog `group:"Logs:" help:"Requests that get a line: all, errors, off, or sampled:SHARE, such as sampled:0.01. Those that fail or are slow get one in any case; with off, those that are slow or the server's fault." default:"all" complete:"all,errors,off,sampled:0.01"`
+	Slow        time.Duration       `group:"Logs:" help:"Latency from which a request counts as slow; 0s for none." default:"100ms"`
+	LogPayloads telemetry.Share     `group:"Logs:" help:"Requests whose features and answers are logged, for replay: off, or sampled:SHARE." default:"off" complete:"off,sampled:0.01"`
+
+	ModelDigest string        `group:"Model:" help:"Refuse a model file of any other digest." placeholder:"sha256:HEX"`
+	DriftWindow time.Duration `group:"Model:" help:"How far back drift is measured; at least 1m." default:"${drift_window}"`
+	Check       bool          `group:"Model:" help:"Check the settings, load and prove the model, and exit."`
 }
 
 // serveDefaults lends serveCmd's tags the server's own defaults.
@@ -63,9 +67,22 @@ func serveDefaults() kong.Vars {
 // Help teaches what the flags alone do not.
 func (serveCmd) Help() string {
 	return `Routes: POST /predict, GET /models, GET /models/NAME, GET /models/NAME/drift, GET /live_check, GET /ready_check.
-The server says ready only after every golden row in the model file was answered as expected.
-Logs are JSON lines on standard output, or readable ones on a terminal. Traces go where the standard OTEL_* variables say, such as OTEL_EXPORTER_OTLP_ENDPOINT.
-SIGTERM or SIGINT stops it without losing a request: not ready, wait, drain, close, flush. A second one ends it at once.`
+
+The server says ready only after every golden row in the model file, a row with the answer that its trainer got, was answered as expected. A model that is missing, corrupt or not proven does not end it: it stays alive and not ready, and says why. --check makes a failure of it.
+
+Logs are JSON lines on standard output, or readable ones on a terminal.
+
+SIGTERM or SIGINT stops it without losing a request: not ready, wait, drain, close, flush. A second one ends it at once.
+
+Environment:
+
+Traces and metrics go where the standard OTEL_ variables say, such as OTEL_EXPORTER_OTLP_ENDPOINT. GOOGLE_CLOUD_PROJECT gives log lines the names that Cloud Logging links traces by, and NO_COLOR takes colour from a terminal. GOGC and GOMEMLIMIT are Go's own, on memory.
+
+Examples:
+
+  tepal serve model.onnx
+  tepal serve --check model.onnx
+  TEPAL_LOG_FORMAT=ecs tepal serve --http-addr localhost:9000 --access-log errors`
 }
 
 // Validate is called by the parser once all flags are read.

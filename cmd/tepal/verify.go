@@ -11,12 +11,17 @@ import (
 
 type verifyCmd struct {
 	modelArg
-	Digest string `help:"Digest that the file must have." env:"TEPAL_MODEL_DIGEST" placeholder:"sha256:HEX"`
+	Digest string `help:"Refuse a model file of any other digest." env:"TEPAL_MODEL_DIGEST" placeholder:"sha256:HEX"`
 }
 
 // Help teaches what the flags alone do not.
 func (verifyCmd) Help() string {
-	return `Replays the golden rows of the file through the decoder, the program and the encoder that requests go through. It fails when an answer is not the expected one, when the digest differs, and when the file carries no golden rows and so proves nothing.`
+	return `Replays the golden rows of the file, which are rows with the answers that its trainer got, through the decoder, the program and the encoder that requests go through. It fails when an answer is not the expected one, when the digest differs, and when the file carries no golden rows and so proves nothing.
+
+Examples:
+
+  tepal verify
+  tepal verify --digest "$DIGEST" model.onnx`
 }
 
 // Run proves the model and says so.

@@ -23,38 +23,36 @@ import (
 
 const description = `Learn a random forest from a CSV file and write it as an ONNX artifact.
 
-The file has a header, a column with the label, and numbers in every other
-column. The artifact carries, besides the forest, what a server needs to know
-of it: names, units and ranges, how good it was found to be, and golden rows
-with the answers that golearn gives, which are replayed before the model is
-called ready.
+The file has a header, a column with the label, and numbers in every other column. The artifact carries, besides the forest, what a server needs to know of it: names, units and ranges, how good it was found to be, and golden rows with the answers that golearn gives, which are replayed before the model is called ready.
 
-Without flags it learns data/iris.csv and writes artifacts/iris.onnx. The same
-data, flags and seed write the same bytes.
+Without flags it learns data/iris.csv and writes artifacts/iris.onnx. The same data, flags and seed write the same bytes. A flag shows its default after the equals sign, or in capitals what it takes.
 
-    train --unit cm
-    train --data wine.csv --label quality --out wine.onnx --trees 200
+Exit status:
 
-It exits with 0 when the artifact is written, with 1 when something is wrong
-with the data or the disk, and with 2 when something is wrong with the flags.`
+0 when the artifact is written, 1 when something is wrong with the data or the disk, 2 when the program was called wrongly.
+
+Examples:
+
+  train --unit cm
+  train --data wine.csv --label quality --out wine.onnx --trees 200`
 
 // command holds the flags.
 type command struct {
-	Data  string   `group:"Data" default:"data/iris.csv" placeholder:"FILE" help:"CSV file to learn from (${default})."`
-	Label string   `group:"Data" placeholder:"COLUMN" help:"Column that holds the label; the last one when not given. All others are features. Labels that are all integers stay integers."`
-	Unit  []string `group:"Data" sep:"none" placeholder:"[FEATURE=]UNIT" help:"Unit of a feature, such as weight=kg, or of all that are not named, such as cm. May be repeated."`
+	Data  string   `group:"Data:" default:"data/iris.csv" help:"CSV file to learn from."`
+	Label string   `group:"Data:" placeholder:"COLUMN" help:"Column that holds the label; the last one when left out. All others are features. Labels that are all integers stay integers."`
+	Unit  []string `group:"Data:" sep:"none" placeholder:"[FEATURE=]UNIT" help:"Unit of a feature, such as weight=kg, or of all that are not named, such as cm. May be repeated."`
 
-	Trees    int    `group:"Forest" default:"70" placeholder:"N" help:"Trees to grow; each casts one vote (${default})."`
-	Depth    int    `group:"Forest" default:"6" placeholder:"N" help:"Splits that a row passes at most in a tree. Deeper trees learn more detail, noise included (${default})."`
-	Features int    `group:"Forest" default:"0" placeholder:"N" help:"Features drawn at each node, of which the one that gains most information splits it; 0 is the square root of how many there are (${default})."`
-	MinLeaf  int    `group:"Forest" default:"1" placeholder:"N" help:"Rows that a split leaves on either side at least (${default})."`
-	Seed     uint64 `group:"Forest" default:"1" placeholder:"N" help:"Seed of all chance (${default})."`
+	Trees    int    `group:"Forest:" default:"70" help:"Trees to grow; each casts one vote."`
+	Depth    int    `group:"Forest:" default:"6" help:"Splits that a row passes at most in a tree. Deeper trees learn more detail, noise included."`
+	Features int    `group:"Forest:" default:"0" help:"Features drawn at each node, of which the one that gains most information splits it; 0 is the square root of how many there are."`
+	MinLeaf  int    `group:"Forest:" default:"1" help:"Rows that a split leaves on either side at least."`
+	Seed     uint64 `group:"Forest:" default:"1" help:"Seed of all chance."`
 
-	Folds int `group:"Check" default:"10" placeholder:"N" help:"Folds of the stratified cross-validation, which tells how good the model is (${default})."`
+	Folds int `group:"Check:" default:"10" help:"Folds of the stratified cross-validation, which tells how good the model is."`
 
-	Out          string `group:"Artifact" placeholder:"FILE" help:"File to write; artifacts/iris.onnx for data/iris.csv, and so on, when not given."`
-	Name         string `group:"Artifact" placeholder:"NAME" help:"What clients call the model by; the name of the file to write, without its ending, when not given."`
-	ModelVersion int64  `group:"Artifact" default:"1" placeholder:"N" help:"The model's version (${default})."`
+	Out          string `group:"Artifact:" placeholder:"FILE" help:"File to write; artifacts/iris.onnx for data/iris.csv, and so on, when left out."`
+	Name         string `group:"Artifact:" placeholder:"NAME" help:"What clients call the model by; the name of the file to write, without its ending, when left out."`
+	ModelVersion int64  `group:"Artifact:" default:"1" help:"The model's version."`
 }
 
 // Validate checks the numbers; kong calls it.
@@ -124,7 +122,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	parser, err := kong.New(&c,
 		kong.Name("train"),
 		kong.Description(description),
-		kong.ConfigureHelp(kong.HelpOptions{NoAppDescFormat: true, WrapUpperBound: 100}),
+		kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100}),
 		kong.Writers(stdout, stderr),
 		// Only --help asks for an exit; what is parsed after that is not used.
 		kong.Exit(func(int) { helped = true }))

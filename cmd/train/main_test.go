@@ -203,7 +203,7 @@ func TestHelp(t *testing.T) {
 	code, stdout, stderr := runTrain("--help", "--trees=0")
 	assert.Zero(t, code)
 	assert.Empty(t, stderr)
-	for _, want := range []string{"Usage: train [flags]", "train --data wine.csv --label quality", "--min-leaf=N", "(70)", "(data/iris.csv)"} {
+	for _, want := range []string{"Usage: train [flags]", "train --data wine.csv --label quality", "--min-leaf=1", "--trees=70", `--data="data/iris.csv"`} {
 		assert.Contains(t, stdout, want)
 	}
 }

@@ -1,0 +1,173 @@
+package main
+
+import (
+	"cmp"
+	"embed"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/alecthomas/kong"
+)
+
+// scripts are what shells load. They know nothing of the grammar: each asks
+// the hidden command complete, and shows what it answers.
+//
+//go:embed completion
+var scripts embed.FS
+
+type completionCmd struct {
+	Shell string `arg:"" enum:"bash,zsh,fish" help:"Shell to print it for: bash, zsh or fish."`
+}
+
+// Help teaches what the flags alone do not.
+func (completionCmd) Help() string {
+	return `Once the shell has loaded the script, the Tab key completes commands, flags, their values and files. The script asks tepal itself what is possible, so it need not be printed again for another version.
+
+Examples:
+
+  source <(tepal completion bash)    # in ~/.bashrc
+  source <(tepal completion zsh)     # in ~/.zshrc, after compinit
+  tepal completion fish | source     # in ~/.config/fish/config.fish
+
+Or once, into a file that the shell loads when it needs it:
+
+  tepal completion bash > ~/.local/share/bash-completion/completions/tepal
+  tepal completion zsh > ~/.zfunc/_tepal    # any folder of $fpath
+  tepal completion fish > ~/.config/fish/completions/tepal.fish`
+}
+
+// Run prints the script.
+func (c *completionCmd) Run(s streams) error {
+	script, err := scripts.ReadFile("completion/tepal." + c.Shell)
+	if err == nil {
+		_, err = s.out.Write(script)
+	}
+	return err
+}
+
+type completeCmd struct {
+	Words []string `arg:"" help:"Words of the command line after the program's name, up to the one to complete, which may be empty."`
+}
+
+// Run prints what the last word may become: a candidate on each line, with a
+// tab and what it means, or the constant files.
+func (c *completeCmd) Run(app *kong.Context, s streams) error {
+	for _, word := range complete(app.Model.Node, c.Words) {
+		if _, err := fmt.Fprintln(s.out, strings.Join(word, "\t")); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// files stands for the files there are, of which the shell knows more.
+const files = ":files"
+
+// complete returns the words that the last one may become, each alone or with
+// what it means.
+func complete(app *kong.Node, words []string) [][]string {
+	at := place{command: app}
+	current := words[len(words)-1]
+	for _, word := range words[:len(words)-1] {
+		at.pass(word)
+	}
+	return slices.DeleteFunc(at.candidates(current), func(c []string) bool {
+		return c[0] != files && !strings.HasPrefix(c[0], current)
+	})
+}
+
+// place is where in the grammar a word stands.
+type place struct {
+	command *kong.Node
+	// flag is set when its value comes next.
+	flag *kong.Flag
+	// arguments counts those that came before.
+	arguments int
+	// ended is set after --, which no flag follows.
+	ended bool
+}
+
+// pass moves on by one word.
+func (p *place) pass(word string) {
+	switch {
+	case p.flag != nil:
+		p.flag = nil
+	case word == "--":
+		p.ended = true
+	case !p.ended && strings.HasPrefix(word, "-") && word != "-":
+		if f := p.find(word); f != nil && !f.IsBool() {
+			p.flag = f
+		}
+	default:
+		at := slices.IndexFunc(p.command.Children, func(n *kong.Node) bool { return n.Name == word })
+		if at >= 0 {
+			p.command = p.command.Children[at]
+			return
+		}
+		p.arguments++
+	}
+}
+
+// flags returns those that the command takes.
+func (p *place) flags() []*kong.Flag { return slices.Concat(p.command.AllFlags(true)...) }
+
+// find returns the flag of that name, dashes included; nil if there is none.
+func (p *place) find(name string) *kong.Flag {
+	for _, f := range p.flags() {
+		if name == "--"+f.Name || name == "-"+string(f.Short) {
+			return f
+		}
+	}
+	return nil
+}
+
+// candidates returns what may stand here, as far as current says what kind of
+// word it becomes.
+func (p *place) candidates(current string) (list [][]string) {
+	name, _, assigned := strings.Cut(current, "=")
+	switch {
+	case p.flag != nil:
+		return values(p.flag.Value, "")
+	case assigned && !p.ended:
+		if f := p.find(name); f != nil {
+			return values(f.Value, name+"=")
+		}
+	case strings.HasPrefix(current, "-") && !p.ended:
+		for _, f := range p.flags() {
+			list = append(list, []string{"--" + f.Name, firstSentence(f.Help)})
+			if f.Short != 0 {
+				list = append(list, []string{"-" + string(f.Short), firstSentence(f.Help)})
+			}
+		}
+	case p.arguments < len(p.command.Positional):
+		return values(p.command.Positional[p.arguments], "")
+	default:
+		for _, n := range p.command.Children {
+			if !n.Hidden {
+				list = append(list, []string{n.Name, firstSentence(n.Help)})
+			}
+		}
+	}
+	return list
+}
+
+// values returns what a flag or an argument may be, each after prefix: what its
+// tag complete says, or else enum.
+func values(v *kong.Value, prefix string) (list [][]string) {
+	known := cmp.Or(v.Tag.Get("complete"), v.Enum)
+	if known == files {
+		return [][]string{{files}}
+	}
+	for value := range strings.SplitSeq(known, ",") {
+		if value != "" {
+			list = append(list, []string{prefix + value})
+		}
+	}
+	return list
+}
+
+func firstSentence(help string) string {
+	first, _, _ := strings.Cut(help, ". ")
+	return strings.TrimSuffix(first, ".")
+}
