@@ -46,7 +46,7 @@ test: ## Run all Go tests, shuffled, with the race detector where there is a C c
 	$(if $(RACE),go test -run '^TestNoAllocation$$' ./model/onnx ./model/rows ./model/tree)
 
 .PHONY: lint
-lint: ## Run the linters, and see that the module files are tidy
+lint: lint-docs ## Run the linters, and see that the module files are tidy
 	go vet ./...
 	$(call tool,golangci-lint) run ./...
 	go mod tidy -diff
@@ -55,6 +55,14 @@ lint: ## Run the linters, and see that the module files are tidy
 	cd infra/test && go vet ./... && go mod tidy -diff
 	cd tools/standin && go vet .
 	for dir in tools/*/; do (cd "$$dir" && go mod tidy -diff); done
+
+# Pages are in British English, but for the words of others.
+OTHERS := artifact,artifacts,behavior,center,color,flavor,harbor,unauthorized,utilization
+
+.PHONY: lint-docs
+lint-docs: ## Look for misspelled words in pages, scripts, manifests and workflows
+	git ls-files -z '*.md' | xargs -0 $(call tool,misspell) -error -locale UK -i $(OTHERS)
+	git ls-files -z Makefile .ci Dockerfile '*.sh' '*.bash' '*.py' '*.yaml' '*.yml' '*.tf' '*.js' '*.svg' | xargs -0 $(call tool,misspell) -error
 
 .PHONY: lint-scripts
 lint-scripts: ## See that the scripts pass shellcheck and are formatted (needs shellcheck)

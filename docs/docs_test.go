@@ -248,34 +248,11 @@ func TestLinks(t *testing.T) {
 	}
 }
 
-// TestPaths looks for the files that pages name, and for paths of a machine.
-func TestPaths(t *testing.T) {
-	machine := regexp.MustCompile(`(^|[\s"'(=` + "`" + `])(/(home|root|Users|tmp|var|opt|mnt|work|workspace)/|[A-Z]:\\)`)
-	path := regexp.MustCompile(`^\.?[A-Za-z][\w.*-]*(/[\w.*-]+)*/?$`)
-	entries, err := os.ReadDir(root)
-	require.NoError(t, err)
-	known := make(map[string]bool)
-	for _, e := range entries {
-		known[e.Name()] = true
-	}
-	// What make puts there is not there in a fresh clone.
-	delete(known, "bin")
-	for _, p := range pages(t) {
-		assert.Empty(t, machine.FindString(p.text), "%s: a path of somebody's machine", p.path)
-		for _, name := range p.spans {
-			first, _, isPath := strings.Cut(name, "/")
-			if path.MatchString(name) && isPath && known[first] {
-				assert.True(t, exists(name), "%s: there is no %s", p.path, name)
-			}
-		}
-	}
-}
-
-// TestFolders holds the README's map to the folders there are.
+// TestFolders holds the map of folders to those there are.
 func TestFolders(t *testing.T) {
-	readme := read(t, "README.md")
+	page := read(t, "docs/architecture.md")
 	var mapped []string
-	for _, row := range rows(readme.section(t, "Where things are")) {
+	for _, row := range rows(page.section(t, "Folders")) {
 		mapped = append(mapped, coded(row[0])...)
 	}
 	entries, err := os.ReadDir(root)
@@ -287,27 +264,6 @@ func TestFolders(t *testing.T) {
 		}
 	}
 	assert.ElementsMatch(t, folders, mapped)
-}
-
-// TestMakeTargets looks for the targets that pages name.
-func TestMakeTargets(t *testing.T) {
-	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
-	require.NoError(t, err)
-	targets := make(map[string]bool)
-	for _, found := range regexp.MustCompile(`(?m)^([a-z][a-z0-9-]*):`).FindAllStringSubmatch(string(makefile), -1) {
-		targets[found[1]] = true
-	}
-	called := regexp.MustCompile(`^(?:[A-Z_]+=\S+ )*make ([a-z][a-z0-9-]*)`)
-	count := 0
-	for _, p := range pages(t) {
-		for _, command := range p.commands() {
-			if found := called.FindStringSubmatch(command); found != nil {
-				count++
-				assert.True(t, targets[found[1]], "%s: make has no target %s", p.path, found[1])
-			}
-		}
-	}
-	assert.Positive(t, count)
 }
 
 // option is one flag as a help text shows it.
@@ -682,17 +638,7 @@ func TestProblems(t *testing.T) {
 
 // TestRoutes holds the page on HTTP to the routes of the server, both ways.
 func TestRoutes(t *testing.T) {
-	pattern := regexp.MustCompile(`^"/[a-z]`)
-	routes := make(map[string]bool)
-	for _, file := range sources(t, "server") {
-		ast.Inspect(file, func(n ast.Node) bool {
-			if e, ok := n.(*ast.BasicLit); ok && pattern.MatchString(e.Value) {
-				routes[strings.TrimSuffix(text(t, e), "*")] = true
-			}
-			return true
-		})
-	}
-	require.Greater(t, len(routes), 8)
+	routes := serverRoutes(t)
 	request := regexp.MustCompile(`^(?:GET|HEAD|POST|PUT|DELETE) (/\S*)`)
 	for _, p := range pages(t) {
 		for _, s := range p.spans {
@@ -886,9 +832,13 @@ func decode(t *testing.T, text []byte) any {
 	return v
 }
 
-// TestReadme types the README's curl and expects its answer, byte for byte.
+// TestReadme types the README's curl and expects its answer, byte for byte. Every
+// command has a mark by which another test runs it.
 func TestReadme(t *testing.T) {
 	readme := read(t, "README.md")
+	for _, b := range readme.blocks {
+		assert.Regexp(t, `^(sh (test|stub)\b.*|json|text output)$`, b.language, b.text)
+	}
 	at := slices.IndexFunc(readme.blocks, func(b block) bool { return strings.HasPrefix(b.text, "curl ") })
 	require.GreaterOrEqual(t, at, 0)
 	command := strings.ReplaceAll(readme.blocks[at].text, "\\\n", " ")
