@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# The autoscaler goes from 2 replicas to 5 under load and back to 2 after it, and no request is lost. Writes the load
+# test's report, a plot, and the seconds from the decision to the first answer of a new replica.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+# shellcheck source=scripts/e2e.bash
+source scripts/e2e.bash
+
+wanted() { [ "$(kube get deployment "$deployment" --output 'jsonpath={.spec.replicas}')" = "$1" ]; }
+
+# decisions writes each number of replicas that the deployment is told to have, with the time.
+decisions() {
+  kube get deployment "$deployment" --watch --output 'jsonpath={.spec.replicas}{"\n"}' |
+    while read -r count; do printf '%s %s\n' "$EPOCHREALTIME" "$count"; done
+}
+
+# first prints when a replica answered its first prediction, by its own log.
+first() { # POD
+  kube logs "$1" | jq -nRr 'first(inputs | fromjson? | select(.httpRequest.requestUrl == "/predict" and .httpRequest.status == 200) | .time)'
+}
+
+# firsts looks for that of each new replica soon, since logs of this length do not last.
+firsts() {
+  local pod
+  while true; do
+    for pod in $(comm -13 <(echo "$old") <(pods | sort)); do
+      [ -s "$dir/$pod" ] || first "$pod" >"$dir/$pod" 2>/dev/null || true
+    done
+    sleep 0.5
+  done
+}
+
+# delays sums up: from the first time that more than two were wanted to the first answer of each new replica.
+delays() {
+  local decision file
+  decision=$(awk '$2 > 2 {print $1; exit}' "$out/decisions")
+  for file in "$dir"/*; do
+    [ ! -s "$file" ] || date --date "$(cat "$file")" +%s.%N
+  done | sort | jq -nR --argjson decision "$decision" --argjson began "$(date --date "$(jq -r .started "$report")" +%s.%N)" \
+    '[inputs | tonumber] | {decision: ($decision - $began), answers: map(. - $decision), first: (.[0] - $began)}' >"$out/scale-delays.json"
+  say "$(jq -r '"from the decision to the first answers: \(.answers | map(. * 100 | round / 100 | tostring) | join(" s, ")) s"' "$out/scale-delays.json")"
+}
+
+report=$out/scale.json
+dir=$(mktemp -d)
+trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$dir"' EXIT
+await 180 'two replicas to begin with' settled 2
+wanted 2 || fail 'the autoscaler wants another number already'
+old=$(pods | sort)
+decisions >"$out/decisions" &
+firsts &
+bin/loadtest --target "$url" --stages "$E2E_RATE/s:30s,$E2E_SCALE_RATE/s:90s,$E2E_RATE/s:150s" --timeout 5s --max-errors 0 --min-rate 95% \
+  --kube-namespace "$namespace" --kube-deployment "$deployment" --json "$report" --html "$out/scale.html" >"$out/scale.load" 2>&1 &
+load=$!
+await 115 'five replicas are wanted' wanted 5
+await 60 'five replicas are ready' settled 5
+await 240 'two replicas are wanted again' wanted 2
+await 90 'three replicas are gone' settled 2
+code=0
+wait "$load" || code=$?
+sed 's/^/    /' "$out/scale.load"
+delays
+jq -r --slurpfile delays "$out/scale-delays.json" --from-file scripts/e2e/plot.jq "$report" >"$out/scale.svg"
+[ "$code" = 0 ] || fail 'the load test has failed'
+say "$out/scale.svg has the plot, $out/scale.html the report"
