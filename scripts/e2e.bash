@@ -12,7 +12,7 @@ out=bin/e2e
 # Where the Service is, once it was deployed.
 url=$(cat "$out/url" 2>/dev/null || true)
 # As little as shows every loss, so that the autoscaler sees no reason to move.
-: "${E2E_RATE:=200}"
+: "${E2E_RATE:=100}"
 # Far above what two replicas' requests are for, and well below what a small machine answers.
 : "${E2E_SCALE_RATE:=4000}"
 : "${E2E_RESTART_KUBELET:=docker exec kind-control-plane systemctl restart kubelet}"

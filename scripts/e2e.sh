@@ -17,7 +17,7 @@ scale. Two more measure, and run when they are named: replicas and locust. Image
   E2E_LOAD             command that brings an archive of an image to the nodes (kind load image-archive)
   E2E_RESTART_KUBELET  command that restarts the kubelet (docker exec kind-control-plane systemctl restart kubelet)
   E2E_METRICS_SERVER   manifest that is applied when the cluster has no metrics (a release of metrics-server)
-  E2E_RATE             requests a second that must not be lost (200)
+  E2E_RATE             requests a second that must not be lost (100)
   E2E_SCALE_RATE       requests a second that make the autoscaler go to its maximum (4000)
   E2E_LIMIT            seconds that one check may take (900)
   E2E_KEEP             1 leaves the deployment running

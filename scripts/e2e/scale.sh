@@ -16,7 +16,7 @@ decisions() {
 
 # first prints when a replica answered its first prediction, by its own log.
 first() { # POD
-  kube logs "$1" | jq -nRr 'first(inputs | fromjson? | select(.httpRequest.requestUrl == "/predict" and .httpRequest.status == 200) | .time)'
+  kube logs "$1" | jq -rR 'fromjson? | select(.httpRequest.requestUrl == "/predict" and .httpRequest.status == 200) | .time' | head -n 1
 }
 
 # firsts looks for that of each new replica soon, since logs of this length do not last.
@@ -27,6 +27,14 @@ firsts() {
       [ -s "$dir/$pod" ] || first "$pod" >"$dir/$pod" 2>/dev/null || true
     done
     sleep 0.5
+  done
+}
+
+# callers are those that come anew: a load test keeps its connections, and with them its replicas.
+callers() {
+  while true; do
+    predict "$url" >/dev/null || true
+    sleep 0.1
   done
 }
 
@@ -49,6 +57,7 @@ wanted 2 || fail 'the autoscaler wants another number already'
 old=$(pods | sort)
 decisions >"$out/decisions" &
 firsts &
+callers &
 bin/loadtest --target "$url" --stages "$E2E_RATE/s:30s,$E2E_SCALE_RATE/s:90s,$E2E_RATE/s:150s" --timeout 5s --max-errors 0 --min-rate 95% \
   --kube-namespace "$namespace" --kube-deployment "$deployment" --json "$report" --html "$out/scale.html" >"$out/scale.load" 2>&1 &
 load=$!
