@@ -23,7 +23,7 @@ def panel($index; $title; $last; $step):
 def mark($at; $last; $bottom; $name; $row):
   (left + width * $at / $last | number) as $x |
   "<line x1=\"\($x)\" x2=\"\($x)\" y1=\"\(top - 4)\" y2=\"\($bottom)\" stroke=\"#b00\" stroke-dasharray=\"3 3\"/>",
-  ($name | text($x + 4; top + 52 + 14 * $row; "start"; "#b00"; 11));
+  ($name | text($x + 4; $bottom - 24 + 14 * $row; "start"; "#b00"; 11));
 
 (.points[-1].at_seconds + .points[-1].duration_seconds) as $last | (top + 4 * (height + gap)) as $bottom |
 (.points | map(.at_seconds)) as $xs | (.replicas // [] | map(.at_seconds)) as $rs | $delays[0] as $d |
@@ -37,6 +37,6 @@ def mark($at; $last; $bottom; $name; $row):
 ([{name: "of what the replicas request", color: "#083", xs: $rs, ys: (.replicas // [] | map(.cpu_percent))}] | panel(2; "CPU that the autoscaler sees, %"; $last; true)),
 ([{name: "wanted", color: "#888", xs: $rs, ys: (.replicas // [] | map(.desired))}, {name: "there", color: "#06c", xs: $rs, ys: (.replicas // [] | map(.current))}] |
   panel(3; "Replicas"; $last; true)),
-mark($d.decision; $last; $bottom - gap; "five are wanted"; 0),
+mark($d.decision; $last; $bottom - gap; "more are wanted"; 0),
 mark($d.first; $last; $bottom - gap; "first answer of a new one"; 1),
 "</svg>"
