@@ -1,5 +1,5 @@
-# Draws the report of a load test as four plots below each other: load, latency, CPU, replicas. $delays has the seconds of the
-# decision to scale and of the first answer of a new replica.
+# Draws the report of a load test as four plots below each other: load, latency, CPU, replicas. $delays has the seconds of
+# each decision to have one more replica, and of the first answer of one more.
 def width: 720; def left: 64; def height: 110; def gap: 52; def top: 34;
 def number: . * 10 | round / 10;
 # nice is a round number at or above.
@@ -37,6 +37,6 @@ def mark($at; $last; $bottom; $name; $row):
 ([{name: "of what the replicas request", color: "#083", xs: $rs, ys: (.replicas // [] | map(.cpu_percent))}] | panel(2; "CPU that the autoscaler sees, %"; $last; true)),
 ([{name: "wanted", color: "#888", xs: $rs, ys: (.replicas // [] | map(.desired))}, {name: "there", color: "#06c", xs: $rs, ys: (.replicas // [] | map(.current))}] |
   panel(3; "Replicas"; $last; true)),
-mark($d.decision; $last; $bottom - gap; "more are wanted"; 0),
-mark($d.first; $last; $bottom - gap; "first answer of a new one"; 1),
+mark($d[0].decision; $last; $bottom - gap; "more are wanted"; 0),
+mark($d[0].answer; $last; $bottom - gap; "first answer of a new one"; 1),
 "</svg>"

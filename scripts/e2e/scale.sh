@@ -8,10 +8,9 @@ source scripts/e2e.bash
 
 wanted() { [ "$(kube get deployment "$deployment" --output 'jsonpath={.spec.replicas}')" = "$1" ]; }
 
-# decisions writes each number of replicas that the deployment is told to have, with the time.
-decisions() {
-  kube get deployment "$deployment" --watch --output 'jsonpath={.spec.replicas}{"\n"}' |
-    while read -r count; do printf '%s %s\n' "$EPOCHREALTIME" "$count"; done
+# stamp puts the time before each line.
+stamp() {
+  while read -r line; do printf '%s %s\n' "$EPOCHREALTIME" "$line"; done
 }
 
 # first prints when a replica answered its first prediction, by its own log.
@@ -38,15 +37,19 @@ callers() {
   done
 }
 
-# delays sums up: from the first time that more than two were wanted to the first answer of each new replica.
+# delays sums up: from the decision to have one more replica to the first answer of one more. Decisions may come in steps.
 delays() {
-  local decision file
-  decision=$(awk '$2 > 2 {print $1; exit}' "$out/decisions")
+  local file
   for file in "$dir"/*; do
     [ ! -s "$file" ] || date --date "$(cat "$file")" +%s.%N
-  done | sort | jq -nR --argjson decision "$decision" --argjson began "$(date --date "$(jq -r .started "$report")" +%s.%N)" \
-    '[inputs | tonumber] | {decision: ($decision - $began), answers: map(. - $decision), first: (.[0] - $began)}' >"$out/scale-delays.json"
-  say "$(jq -r '"from the decision to the first answers: \(.answers | map(. * 100 | round / 100 | tostring) | join(" s, ")) s"' "$out/scale-delays.json")"
+  done | sort >"$out/answers"
+  jq -n --rawfile decisions "$out/decisions" --rawfile answers "$out/answers" \
+    --argjson began "$(date --date "$(jq -r .started "$report")" +%s.%N)" '
+    [$decisions | split("\n")[] | select(. != "") | split(" ") | map(tonumber)] as $decisions |
+    [$answers | split("\n")[] | select(. != "") | tonumber] |
+    [to_entries[] | .key as $known | .value as $answer | [$decisions[] | select(.[1] > 2 + $known)][0][0] | {decision: (. - $began), answer: ($answer - $began)}]' \
+    >"$out/scale-delays.json"
+  say "$(jq -r '"from the decisions to the first answers: \(map((.answer - .decision) * 100 | round / 100 | tostring) | join(" s, ")) s"' "$out/scale-delays.json")"
 }
 
 report=$out/scale.json
@@ -55,7 +58,8 @@ trap 'kill $(jobs -p) 2>/dev/null || true; rm -rf "$dir"' EXIT
 await 180 'two replicas to begin with' settled 2
 wanted 2 || fail 'the autoscaler wants another number already'
 old=$(pods | sort)
-decisions >"$out/decisions" &
+# Each number of replicas that the deployment is told to have. No function of ours, so that it is kubectl that ends.
+kubectl -n "$namespace" get deployment "$deployment" --watch --output 'jsonpath={.spec.replicas}{"\n"}' > >(stamp >"$out/decisions") &
 firsts &
 callers &
 bin/loadtest --target "$url" --stages "$E2E_RATE/s:30s,$E2E_SCALE_RATE/s:90s,$E2E_RATE/s:150s" --timeout 5s --max-errors 0 --min-rate 95% \
