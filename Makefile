@@ -67,7 +67,7 @@ lint-docs: ## Look for misspelled words in pages, scripts, manifests and workflo
 .PHONY: lint-scripts
 lint-scripts: ## See that the scripts pass shellcheck and are formatted (needs shellcheck)
 	@command -v shellcheck >/dev/null || { echo 'there is no shellcheck: apt-get install shellcheck' >&2; exit 1; }
-	shellcheck --external-sources .ci/run scripts/*.sh scripts/*.bash cmd/tepal/completion/*.bash
+	shellcheck --external-sources .ci/run scripts/*.sh scripts/*.bash scripts/e2e/*.sh cmd/tepal/completion/*.bash
 	$(call tool,shfmt) -i 2 -d .ci/run scripts cmd/tepal/completion/tepal.bash
 
 .PHONY: smoke
@@ -374,6 +374,13 @@ undeploy: ## Delete what deploy has made, but for namespace and service account 
 test-k8s: ## Build, decode, lint every overlay and choice of components; the scripts against a recording kubectl (needs curl)
 	scripts/k8s-generate.sh --check
 	cd k8s/test && go test -shuffle=on ./...
+
+CHECKS ?=
+
+.PHONY: e2e
+e2e: ## Build, deploy to the cluster of KUBECONFIG, roll, break, scale: docs/reliability.md (needs kind, kubectl, curl, jq)
+	CGO_ENABLED=0 go build -trimpath -o bin/loadtest ./cmd/loadtest
+	scripts/e2e.sh $(CHECKS)
 
 .PHONY: url
 url: ## Print the address of ENV's Service (needs kubectl)

@@ -1,0 +1,109 @@
+# shellcheck shell=bash
+# What the checks of scripts/e2e.sh have in common; each sources it.
+# shellcheck disable=SC2034 # used by whoever sources it
+export ENV=dev COMPONENTS=onprem
+# shellcheck source=scripts/k8s.bash
+source scripts/k8s.bash
+names
+labels=app=iris-classifier
+# Three builds: two that differ in their version alone, and one whose model answers wrongly.
+image_one=localhost/tepal:e2e-one image_two=localhost/tepal:e2e-two image_bad=localhost/tepal:e2e-bad
+out=bin/e2e
+# Where the Service is, once it was deployed.
+url=$(cat "$out/url" 2>/dev/null || true)
+# As little as shows every loss, so that the autoscaler sees no reason to move.
+: "${E2E_RATE:=100}"
+# Far above what two replicas' requests are for, and well below what a small machine answers.
+: "${E2E_SCALE_RATE:=4000}"
+: "${E2E_RESTART_KUBELET:=docker exec kind-control-plane systemctl restart kubelet}"
+
+kube() { kubectl -n "$namespace" "$@"; }
+
+say() { printf '    %s\n' "$*"; }
+
+fail() { # WHAT
+  printf '    NOT SO: %s\n' "$*" >&2
+  exit 1
+}
+
+# await tries a command until it succeeds, for a limited time.
+await() { # SECONDS WHAT COMMAND…
+  local limit=$1 what=$2 start=$SECONDS
+  shift 2
+  until "$@" >/dev/null 2>&1; do
+    if ((SECONDS - start >= limit)); then
+      "$@" || true # shows what it says
+      fail "$what: not within $limit s"
+    fi
+    sleep 0.5
+  done
+  say "$what: after $((SECONDS - start)) s"
+}
+
+# pods prints those that are not about to end.
+pods() {
+  kube get pods --selector "$labels" --output json |
+    jq -r '.items[] | select(.metadata.deletionTimestamp == null) | .metadata.name'
+}
+
+# pods_of prints those of an image, likewise.
+pods_of() { # IMAGE
+  kube get pods --selector "$labels" --output json |
+    jq -r --arg image "$1" '.items[] | select(.metadata.deletionTimestamp == null and .spec.containers[0].image == $image) | .metadata.name'
+}
+
+# settled is true when just so many pods are there, those that end included, and all are ready.
+settled() { # COUNT
+  kube get pods --selector "$labels" --output json |
+    jq -e --argjson count "$1" '(.items | length) == $count and all(.items[];
+      .metadata.deletionTimestamp == null and any(.status.conditions[]?; .type == "Ready" and .status == "True"))'
+}
+
+# containers prints what each container is and how often it was restarted.
+containers() {
+  kube get pods --selector "$labels" --output json |
+    jq -cS '[.items[] | {(.metadata.name): (.status.containerStatuses[0] | {containerID, restartCount})}] | add'
+}
+
+# ask gets a path of a pod by the API server, whatever the Service thinks of it.
+ask() { # POD PORT PATH
+  kubectl get --raw "/api/v1/namespaces/$namespace/pods/$1:$2/proxy$3"
+}
+
+# metric sums the samples of a metric over the pods given, 0 where there are none.
+metric() { # NAME POD…
+  local name=$1 pod
+  shift
+  for pod; do ask "$pod" 8002 /metrics; done | awk -v name="$name" '{split($1, part, "{")} part[1] == name {sum += $NF} END {printf "%.6f\n", sum}'
+}
+
+# predict asks for a prediction, of an Iris setosa.
+predict() { # URL CURL'S ARGUMENTS…
+  local url=$1
+  shift
+  curl --silent --show-error --fail --max-time 5 --header 'Content-Type: application/json' "$@" \
+    --data '{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}' "$url/predict"
+}
+
+# load_begin puts the open-loop load test on the Service, until load_end.
+load_begin() { # NAME
+  load_report=$out/$1.json
+  bin/loadtest --target "$url" --rate "$E2E_RATE" --duration 1h --timeout 5s --json "$load_report" >"$out/$1.load" 2>&1 &
+  load=$!
+  trap 'kill "$load" 2>/dev/null || true' EXIT
+  sleep 2 # so that what follows happens under load
+  kill -0 "$load" 2>/dev/null || {
+    cat "$out/$1.load"
+    fail 'the load test has ended'
+  }
+}
+
+# load_end ends it, and sees that every request was answered, and rightly.
+load_end() {
+  sleep 2 # for what comes late
+  kill -INT "$load"
+  wait "$load" || true # it says that it was interrupted
+  trap - EXIT
+  say "$(jq -r '.total | "load: \(.requests) requests at \(.asked_rate | round)/s, p99 \(.p99_seconds * 1000 | round) ms, errors: \(.errors // {} | tojson)"' "$load_report")"
+  jq -e '.total.requests > 0 and (.total.errors // {}) == {}' "$load_report" >/dev/null || fail 'a request was lost'
+}
