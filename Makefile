@@ -48,6 +48,7 @@ test: ## Run all Go tests, shuffled, with the race detector where there is a C c
 .PHONY: lint
 lint: ## Run the linters, and see that the module files are tidy
 	go vet ./...
+	go vet -tags commands ./docs
 	$(call tool,golangci-lint) run ./...
 	go mod tidy -diff
 	cd telemetry/interop && go vet -tags real ./... && go mod tidy -diff
@@ -79,6 +80,10 @@ bin/otelcol: $(wildcard tools/otelcol/*)
 test-telemetry: build bin/otelcol ## Follow a request through a real Collector and a real Prometheus (needs prometheus)
 	@command -v prometheus >/dev/null || { echo 'there is no prometheus: apt-get install prometheus' >&2; exit 1; }
 	cd telemetry/interop && go test -tags real -count=1 .
+
+.PHONY: test-docs
+test-docs: bin/otelcol .venv/locust ## Run the commands of docs/guide: here, or against stubs of the clouds (needs prometheus, Terraform 1.11, jq, curl)
+	go test -tags commands -count=1 -timeout 15m -run '^Test(Commands|GuideIsMarked)$$' ./docs
 
 .PHONY: cover
 cover: ## Show the test coverage of each function
