@@ -14,6 +14,7 @@ case "$line" in
   printf '  "serviceAccount:my-mlops-project.svc.id.goog[%s/telemetry-access]",\n' default iris-dev iris-staging iris-prod
   echo '  "serviceAccount:my-mlops-project.svc.id.goog[iris-preview/telemetry-access]"]}]}'
   ;;
+'gcloud iam service-accounts keys create '*) echo '{}' >"$5" ;;
 'gcloud auth print-access-token') echo token ;;
 'curl '*cloudtrace.googleapis.com*) echo '{"traces": [{"projectId": "my-mlops-project", "traceId": "4bf92f3577b34da6a3ce929d0e0e4736"}]}' ;;
 
