@@ -341,8 +341,8 @@ func checkGrants(t *testing.T, path string, calls []string) {
 	cloud := strings.TrimSuffix(filepath.Base(path), ".md")
 	patterns := map[string]struct{ enable, grant string }{
 		"gcp":   {`\b[a-z]+\.googleapis\.com\b`, `\broles/[A-Za-z.]+`},
-		"aws":   {`$^`, `\bAmazonEKS\w*EditPolicy\b|\bAWSXRay\w+|\becr:\w+|\blogs:\w+|\bcloudwatch:\w+|\beks:\w+`},
-		"azure": {`\bMicrosoft\.[A-Z][A-Za-z]+\b`, `\bAcrPu\w+|\bAzure Kubernetes Service [A-Za-z ]+[a-z]\b|\bMonitoring Metrics Publisher\b`},
+		"aws":   {`nothing to switch on`, `\bAmazonEKS\w*EditPolicy\b|\bAWSXRay\w+|\b(ecr|eks|logs|cloudwatch):([A-Z]\w+|namespace)`},
+		"azure": {`\bMicrosoft\.[A-Z][A-Za-z]+\b`, `\bAcrPush\b|\bAzure Kubernetes Service (Cluster User Role|RBAC Writer)|\bMonitoring Metrics Publisher\b`},
 	}[cloud]
 	if patterns.grant == "" {
 		return

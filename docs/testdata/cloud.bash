@@ -26,10 +26,14 @@ case "$line" in
 'az account show '*) echo "$subscription" ;;
 'az identity show '*clientId*) echo 00000000-0000-0000-0000-000000000002 ;;
 'az identity show '*principalId*) echo 00000000-0000-0000-0000-000000000003 ;;
-'az identity federated-credential list '*) echo '[{"subject": "system:serviceaccount:iris-dev:telemetry-access"}]' ;;
+'az identity federated-credential list '*)
+  printf '[%s]\n' "$(printf '{"subject": "system:serviceaccount:%s:telemetry-access"},' default iris-dev iris-staging iris-prod | sed 's/$/{"subject": "system:serviceaccount:iris-preview:telemetry-access"}/')"
+  ;;
 'az aks show '*oidc*) echo https://westus2.oic.prod-aks.azure.com/tenant/cluster/ ;;
 'az acr show '*) echo "/subscriptions/$subscription/resourceGroups/my-aks-rg/providers/Microsoft.ContainerRegistry/registries/mlopsImages" ;;
+'az aks show '*json) echo '{"powerState": {"code": "Running"}, "provisioningState": "Succeeded"}' ;;
 'az aks show '*) echo "/subscriptions/$subscription/resourceGroups/my-aks-rg/providers/Microsoft.ContainerService/managedClusters/mlops-standard" ;;
+'az monitor app-insights query '*) echo '{"tables": [{"rows": []}]}' ;;
 'az monitor app-insights '*) echo "/subscriptions/$subscription/resourceGroups/my-aks-rg/providers/Microsoft.Insights/components/mlops-standard" ;;
 
 'terraform '*' state list') echo google_container_cluster.standard ;;
