@@ -135,7 +135,8 @@ func (s *session) run(t *testing.T, b block) string {
 		return s.bash(t, b.text, "", false)
 	}
 	before := len(s.calls(t))
-	printed := s.bash(t, b.text, stdin, true)
+	// A load on a cluster takes minutes.
+	printed := s.bash(t, strings.ReplaceAll(b.text, "bin/loadtest", "loadtest"), stdin, true)
 	calls := s.calls(t)[before:]
 	assert.NotEmpty(t, calls, "no stub was called:\n%s", b.text)
 	s.called = append(s.called, calls...)
@@ -424,7 +425,7 @@ func writeStubs(t *testing.T, folder, cluster string) {
 	curl, err := exec.LookPath("curl")
 	require.NoError(t, err, "there is no curl")
 	text := fmt.Sprintf(stub, terraform, curl, cluster, answers)
-	for program := range strings.FieldsSeq("gcloud gke-gcloud-auth-plugin aws eksctl az kubelogin kubectl kind docker podman terraform gh helm curl") {
+	for program := range strings.FieldsSeq("gcloud gke-gcloud-auth-plugin aws eksctl az kubelogin kubectl kind docker podman terraform gh helm curl loadtest") {
 		require.NoError(t, os.WriteFile(filepath.Join(folder, program), []byte(text), 0o700)) //nolint:gosec // it must run
 	}
 }

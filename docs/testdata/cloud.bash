@@ -24,6 +24,7 @@ case "$line" in
 'aws eks describe-cluster '*oidc*) echo https://oidc.eks.us-west-2.amazonaws.com/id/0123456789ABCDEF ;;
 
 'az account show '*) echo "$subscription" ;;
+'az ad signed-in-user show '*) echo 00000000-0000-0000-0000-000000000004 ;;
 'az identity show '*clientId*) echo 00000000-0000-0000-0000-000000000002 ;;
 'az identity show '*principalId*) echo 00000000-0000-0000-0000-000000000003 ;;
 'az identity federated-credential list '*)
