@@ -171,6 +171,7 @@ func (s *session) script(text, path string) string {
 	}
 	return `[ ! -f "$VARIABLES" ] || source "$VARIABLES"
 export PATH='` + path + `'
+unset MAKEFLAGS MAKELEVEL # the make that runs the test is none of theirs
 set -a
 ` + text + `
 set +a
