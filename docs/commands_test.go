@@ -247,7 +247,7 @@ func awaitReady(t *testing.T, address, log string) {
 		if err != nil {
 			return false
 		}
-		response, err := http.DefaultClient.Do(request)
+		response, err := new(http.Client).Do(request)
 		if err != nil {
 			return false
 		}

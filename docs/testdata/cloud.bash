@@ -1,7 +1,7 @@
 # shellcheck shell=bash
-# shellcheck disable=SC2154 # whoever sources it sets line and cluster
+# shellcheck disable=SC2154 # the stub sets line and cluster
 # What the stubs of docs/commands_test.go answer: a cloud and a cluster in good health. Everything else is answered by
-# nothing, and with 0. Sourced with $line, the whole call, and $cluster, the address of a real server.
+# nothing, and with 0. It is part of each stub, which has set $line, the whole call, and $cluster, the address of a real server.
 subscription=00000000-0000-0000-0000-000000000001
 case "$line" in
 'docker inspect '*) reference=${!#} && echo "${reference%:*}@sha256:$(printf '0%.0s' {1..64})" ;;
