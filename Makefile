@@ -48,6 +48,7 @@ test: ## Run all Go tests, shuffled, with the race detector where there is a C c
 .PHONY: lint
 lint: lint-docs ## Run the linters, and see that the module files are tidy
 	go vet ./...
+	go vet -tags commands ./docs
 	$(call tool,golangci-lint) run ./...
 	go mod tidy -diff
 	cd telemetry/interop && go vet -tags real ./... && go mod tidy -diff
@@ -92,6 +93,10 @@ test-telemetry: build bin/otelcol ## Follow a request through a real Collector a
 test-shells: ## Type into bash, zsh and fish with tepal's completion, and lint its manual page (needs zsh, fish and mandoc)
 	go vet -tags shells ./cmd/tepal
 	go test -tags shells -count=1 -run 'Bash|Zsh|Fish|Mandoc' ./cmd/tepal
+
+.PHONY: test-docs
+test-docs: bin/otelcol .venv/locust ## Run the commands of docs/guide: here, or against stubs of the clouds (needs prometheus, Terraform 1.11, jq, curl)
+	go test -tags commands -count=1 -timeout 15m -run '^Test(Commands|GuideIsMarked)$$' ./docs
 
 .PHONY: cover
 cover: ## Show the test coverage of each function
