@@ -229,9 +229,10 @@ func (s *Server) bind(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", l.name, err)
 		}
 		*l.bound = listener.Addr()
+		listener, watch := watchDeadlines(s.watching, listener.(*net.TCPListener))
 		server := s.newHTTPServer(l.routes)
 		s.lifecycle.add("drain "+l.name, func(ctx context.Context) error { return drain(ctx, server, listener, l.grace) })
-		s.lifecycle.start = append(s.lifecycle.start, func() {
+		s.lifecycle.start = append(s.lifecycle.start, watch, func() {
 			err := server.Serve(listener)
 			if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 				s.failed <- fmt.Errorf("%s: %w", l.name, err)

@@ -1,0 +1,137 @@
+package server
+
+import (
+	"context"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// How late a deadline may be, and how soon one has to be to be kept exactly.
+const (
+	deadlineStep  = 250 * time.Millisecond
+	deadlineExact = 2 * time.Second
+)
+
+// deadlines keeps the deadlines of a listener's connections by looking at them
+// four times a second. net/http sets five for each request, each of them seconds
+// or minutes away and nearly all never met; a timer that is moved as often costs
+// more than a prediction, and wakes a processor that has nothing to do.
+type deadlines struct {
+	*net.TCPListener
+	now atomic.Int64 // Unix nanoseconds, at most deadlineStep ago
+
+	mu    sync.Mutex
+	conns map[*watchedConn]struct{}
+}
+
+// watchDeadlines returns the listener with its connections' deadlines kept
+// until ctx ends: not before the last connection is closed.
+func watchDeadlines(ctx context.Context, l *net.TCPListener) (d *deadlines, run func()) {
+	d = &deadlines{TCPListener: l, conns: make(map[*watchedConn]struct{})}
+	d.now.Store(time.Now().UnixNano())
+	return d, func() {
+		tick := time.NewTicker(deadlineStep)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case now := <-tick.C:
+				d.look(now)
+			}
+		}
+	}
+}
+
+// look ends the waits of connections whose deadline has come.
+func (d *deadlines) look(now time.Time) {
+	d.now.Store(now.UnixNano())
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for c := range d.conns {
+		c.read.look(now)
+		c.write.look(now)
+	}
+}
+
+// Accept implements net.Listener.
+func (d *deadlines) Accept() (net.Conn, error) {
+	conn, err := d.AcceptTCP()
+	if err != nil {
+		return nil, err
+	}
+	c := &watchedConn{TCPConn: conn, owner: d}
+	c.read.set, c.write.set = conn.SetReadDeadline, conn.SetWriteDeadline
+	d.mu.Lock()
+	d.conns[c] = struct{}{}
+	d.mu.Unlock()
+	return c, nil
+}
+
+// watchedConn is a connection whose deadlines may be met deadlineStep late.
+type watchedConn struct {
+	*net.TCPConn
+	owner       *deadlines
+	read, write deadline
+}
+
+// SetDeadline implements net.Conn.
+func (c *watchedConn) SetDeadline(t time.Time) error {
+	if err := c.SetReadDeadline(t); err != nil {
+		return err
+	}
+	return c.SetWriteDeadline(t)
+}
+
+// SetReadDeadline implements net.Conn.
+func (c *watchedConn) SetReadDeadline(t time.Time) error { return c.read.move(t, c.owner.now.Load()) }
+
+// SetWriteDeadline implements net.Conn.
+func (c *watchedConn) SetWriteDeadline(t time.Time) error { return c.write.move(t, c.owner.now.Load()) }
+
+// Close implements net.Conn.
+func (c *watchedConn) Close() error {
+	c.owner.mu.Lock()
+	delete(c.owner.conns, c)
+	c.owner.mu.Unlock()
+	return c.TCPConn.Close()
+}
+
+// deadline is that of one direction of a connection.
+type deadline struct {
+	set func(time.Time) error // on the connection itself
+
+	mu   sync.Mutex
+	at   time.Time // zero: none, or one that is set
+	real bool      // one is set on the connection
+}
+
+// move changes the deadline. One that is near or past is set at once, since
+// that is how net/http and streams interrupt a read.
+func (d *deadline) move(t time.Time, now int64) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !t.IsZero() && t.UnixNano()-now < int64(deadlineExact) {
+		d.at, d.real = time.Time{}, true
+		return d.set(t)
+	}
+	d.at = t
+	if !d.real {
+		return nil
+	}
+	d.real = false
+	return d.set(time.Time{})
+}
+
+// look sets the deadline on the connection when it has come.
+func (d *deadline) look(now time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.at.IsZero() || now.Before(d.at) {
+		return
+	}
+	d.at, d.real = time.Time{}, true
+	_ = d.set(now) // a connection that is closed needs no deadline
+}
