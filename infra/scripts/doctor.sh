@@ -210,7 +210,7 @@ azure() {
 
 # traces COUNT; none is no fault: perhaps nobody asked for a prediction.
 traces() {
-  if [ "$1" -gt 0 ]; then
+  if [ "${1:-0}" -gt 0 ]; then
     ok 'traces of the last hour'
   else
     skip 'traces' 'none in the last hour: no request, none sampled, or the exporter is off (docs/telemetry.md)'
