@@ -61,6 +61,11 @@ func newMachine(t *testing.T, set map[string]string) *machine {
 	for name := range strings.SplitSeq(strings.TrimRight(string(files), "\x00"), "\x00") {
 		m.copy(filepath.Join("../..", name), filepath.Join(m.root, name))
 	}
+	// What asks Git for the files gets an answer, as after a checkout.
+	for _, args := range [][]string{{"init", "--quiet"}, {"add", "--all"}} {
+		out, err := exec.CommandContext(t.Context(), "git", append([]string{"-C", m.root}, args...)...).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
 	for _, name := range standIns {
 		m.install(name)
 	}
