@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 	"unicode/utf8"
@@ -246,6 +247,30 @@ func TestExemplars(t *testing.T) {
 		assert.Equal(t, map[string]string{
 			"trace_id": f.onlySpan(t).SpanContext().TraceID().String(), "span_id": f.onlySpan(t).SpanContext().SpanID().String(),
 		}, exemplars)
+	}
+}
+
+// A bucket, whose upper bound is in it, keeps its exemplar for 100 ms; the others do not wait for it.
+func TestExemplarsPause(t *testing.T) {
+	bounds := durationBuckets()
+	s := &series{bounds: bounds, exemplars: make([]atomic.Int64, len(bounds)+1)}
+	start := time.Unix(1_700_000_000, 0)
+	for _, step := range []struct {
+		after   time.Duration
+		seconds float64
+		due     bool
+	}{
+		{0, 0.0012, true},
+		{99 * time.Millisecond, 0.0012, false},
+		{99 * time.Millisecond, 0.0025, false}, // the bucket from 1 ms to 2.5 ms still
+		{99 * time.Millisecond, 0.0026, true},
+		{99 * time.Millisecond, 11, true}, // beyond the last bound
+		{100 * time.Millisecond, 0.0012, true},
+		{199 * time.Millisecond, 0.0012, false},
+		{198 * time.Millisecond, 0.0026, false},
+		{199 * time.Millisecond, 11, true},
+	} {
+		assert.Equal(t, step.due, s.exemplarDue(start.Add(step.after), step.seconds), "%v: %v s", step.after, step.seconds)
 	}
 }
 
