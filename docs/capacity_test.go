@@ -19,12 +19,6 @@ func number(t *testing.T, text string) float64 {
 	return n
 }
 
-// near holds a figure that was rounded for a page to the one it stands for.
-func near(t *testing.T, want, got, tolerance float64, what string) {
-	t.Helper()
-	assert.InEpsilon(t, want, got, tolerance, what)
-}
-
 // TestCapacity holds the capacity page to what was measured, and its tables to
 // its own arithmetic.
 func TestCapacity(t *testing.T) {
@@ -35,11 +29,11 @@ func TestCapacity(t *testing.T) {
 	for i, unit := range []string{"tree", "feature", "row"} {
 		slope := regexp.MustCompile(`, and ([\d.]+) µs more for each ` + unit + `\.`).FindStringSubmatch(performance.text)
 		require.NotNil(t, slope, unit)
-		near(t, number(t, slope[1]), number(t, formula[i+2]), 0.15, "µs for each "+unit)
+		assert.InEpsilon(t, number(t, slope[1]), number(t, formula[i+2]), 0.15, "µs for each "+unit)
 	}
 	trees := regexp.MustCompile(`takes ([\d.]+) µs of a processor, and [\d.]+ µs more for each tree`).FindStringSubmatch(performance.text)
 	require.NotNil(t, trees)
-	near(t, number(t, trees[1]), number(t, formula[1])+4*number(t, formula[3]), 0.1, "µs without trees, with the four features of Iris")
+	assert.InEpsilon(t, number(t, trees[1]), number(t, formula[1])+4*number(t, formula[3]), 0.1, "µs without trees, with the four features of Iris")
 
 	measured := make(map[string]float64)
 	for _, row := range rows(performance.section(t, "Scale")) {
@@ -52,8 +46,8 @@ func TestCapacity(t *testing.T) {
 	require.Len(t, costs, len(variants))
 	for i, row := range costs {
 		require.Contains(t, measured, variants[i])
-		near(t, measured[variants[i]], number(t, row[1]), 0.02, row[0])
-		near(t, 1e6/number(t, row[1]), number(t, row[2]), 0.02, row[0])
+		assert.InEpsilon(t, measured[variants[i]], number(t, row[1]), 0.02, row[0])
+		assert.InEpsilon(t, 1e6/number(t, row[1]), number(t, row[2]), 0.02, row[0])
 	}
 
 	iris, large, batch := number(t, costs[0][1]), number(t, costs[1][1]), number(t, costs[3][1])
@@ -64,8 +58,8 @@ func TestCapacity(t *testing.T) {
 	require.Len(t, traffic, len(loads))
 	for i, row := range traffic {
 		cores := loads[i].rate * loads[i].micros / 1e6
-		near(t, cores, number(t, row[1]), 0.05, row[0])
-		near(t, cores/0.6, number(t, row[2]), 0.15, row[0])
+		assert.InEpsilon(t, cores, number(t, row[1]), 0.05, row[0])
+		assert.InEpsilon(t, cores/0.6, number(t, row[2]), 0.15, row[0])
 		replicas := regexp.MustCompile(`^(\d+) of ([\d.]+) core`).FindStringSubmatch(row[3])
 		require.NotNil(t, replicas, row[0])
 		needed := math.Ceil(number(t, row[2])/number(t, replicas[2]) - 1e-9)
