@@ -112,7 +112,7 @@ bench: ## Run the benchmarks that match BENCH
 	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
 .PHONY: verify
-verify: test lint lint-scripts lint-workflows smoke alerts test-shells test-telemetry test-workflows test-k8s test-infra retrain oracle-check drift-oracle-check ## Check everything that a release promises (needs curl, jq, prometheus, shellcheck, zsh, fish, mandoc, Terraform and Python 3.11)
+verify: test lint lint-scripts lint-workflows smoke alerts test-shells test-telemetry test-loadtests test-workflows test-k8s test-infra retrain oracle-check drift-oracle-check ## Check everything that a release promises (needs curl, jq, prometheus, shellcheck, zsh, fish, mandoc, Terraform and Python 3.11)
 	$(MAKE) fuzz FUZZTIME=10s
 
 .PHONY: retrain
@@ -357,6 +357,22 @@ RUN_TIME   ?=
 locust: .venv/locust ## Load HOST by Locust: a web page, or HEADLESS=1 (needs Python 3.11)
 	.venv/locust/bin/locust --locustfile loadtest/locustfile.py --host '$(HOST)' --users $(USERS) --spawn-rate $(SPAWN_RATE) \
 		$(if $(HEADLESS),--headless) $(if $(RUN_TIME),--run-time $(RUN_TIME))
+
+# Built once, from source, in a minute: Go runs no tool of a module quicker.
+bin/k6: tools/k6/go.mod
+	CGO_ENABLED=0 go build -modfile=$< -trimpath -ldflags '-s -w' -o $@ go.k6.io/k6
+
+RATE     ?= 100
+DURATION ?= 30s
+
+.PHONY: k6
+k6: bin/k6 ## Load HOST by k6, with RATE, DURATION and the gates MAX_P95, MAX_P99, MAX_ERRORS, MIN_RATE
+	@HOST='$(HOST)' RATE='$(RATE)' DURATION='$(DURATION)' bin/k6 run --no-usage-report loadtest/k6.js
+
+.PHONY: test-loadtests
+test-loadtests: bin/k6 .venv/locust ## Load servers that answer rightly and wrongly by k6 and Locust themselves (needs Python 3.11)
+	go vet -tags others ./loadtest
+	go test -tags others -count=1 -run '^Test(K6|Locust)$$' ./loadtest
 
 ##@ Kubernetes (docs/kubernetes.md; ENV=guide|dev|staging|prod|preview)
 # What the scripts read of make's own variables; those of the environment they see.

@@ -1,4 +1,4 @@
-// The load test for those who use k6:
+// The load test for those who use k6. `make k6` runs it, and so does
 //
 //     k6 run -e HOST=http://localhost:8000 -e RATE=500 -e DURATION=1m -e MAX_P99=20 loadtest/k6.js
 //
