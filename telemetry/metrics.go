@@ -79,7 +79,9 @@ func newMetrics(registry *prometheus.Registry, version, commit string) *Metrics 
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 		build, m.panics, m.modelReady, m.admission, m.admissionWait, m.streamed,
 	)
+	// There from the start, so that the first of them is a rise that an alert sees.
 	m.Streamed("", 0)
+	m.Streamed("internal-error", 0)
 	return m
 }
 
