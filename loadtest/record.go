@@ -65,11 +65,12 @@ type recorder struct {
 
 func (r *recorder) bin(at time.Duration) *tally {
 	for ; at/r.width >= maxBins; r.width *= 2 {
-		for i := 0; i < len(r.bins); i += 2 {
-			if i+1 < len(r.bins) {
-				r.bins[i].merge(r.bins[i+1])
+		for i, b := range r.bins {
+			if i%2 == 0 {
+				r.bins[i/2] = b
+			} else {
+				r.bins[i/2].merge(b)
 			}
-			r.bins[i/2] = r.bins[i]
 		}
 		r.bins = r.bins[:(len(r.bins)+1)/2]
 	}
