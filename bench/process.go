@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strconv"
@@ -52,7 +53,7 @@ func (b *bench) start(ctx context.Context, v *variant, args ...string) (p *proce
 	}
 	p.command.Stderr = os.Stderr
 	p.command.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none", "OTEL_TRACES_SAMPLER=parentbased_traceidratio",
-		"OTEL_TRACES_SAMPLER_ARG="+v.sampled, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+b.collector.addr)
+		"OTEL_TRACES_SAMPLER_ARG="+v.sampled, "OTEL_EXPORTER_OTLP_ENDPOINT="+b.collector.URL)
 	if v.sampled != "" {
 		p.command.Env = append(p.command.Env, "OTEL_TRACES_EXPORTER=otlp")
 	}
@@ -200,19 +201,13 @@ func drain(log *os.File) {
 
 // collector takes spans by OTLP over HTTP and counts them.
 type collector struct {
-	addr   string
-	server *http.Server
-	spans  atomic.Int64
+	*httptest.Server
+	spans atomic.Int64
 }
 
-func newCollector(ctx context.Context) (*collector, error) {
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	c := &collector{addr: listener.Addr().String()}
-	c.server = &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func newCollector() *collector {
+	c := new(collector)
+	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
@@ -221,9 +216,8 @@ func newCollector(ctx context.Context) (*collector, error) {
 		// ExportTraceServiceRequest.resource_spans, ResourceSpans.scope_spans, ScopeSpans.spans
 		c.spans.Add(count(body, 1, 2, 2))
 		w.Header().Set("Content-Type", "application/x-protobuf")
-	})}
-	go func() { _ = c.server.Serve(listener) }() // it ends with an error when it is closed
-	return c, nil
+	}))
+	return c
 }
 
 // count counts the messages at the end of a path of field numbers. It reads no more of them than it must, because it
