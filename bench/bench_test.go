@@ -51,9 +51,9 @@ func TestHandlersGiveTheSameAnswers(t *testing.T) {
 		if v.build == nil {
 			continue
 		}
-		handler, shutdown, err := v.handler(t.Context(), io.Discard)
+		handler, shutdown, err := v.build(t.Context(), served, io.Discard)
 		require.NoError(t, err, v.name)
-		c := newCaller(t.Context(), handler)
+		c := newCaller(t.Context(), routed(handler))
 		if reference == nil {
 			reference = c
 		}

@@ -47,9 +47,6 @@ func (c *childCmd) Run(ctx context.Context) error {
 	}
 	v.model = c.Model
 	log := os.NewFile(logDescriptor, "log")
-	if c.Alone > 0 {
-		return v.callAlone(ctx, log, c.Alone)
-	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	go func() {
@@ -62,16 +59,38 @@ func (c *childCmd) Run(ctx context.Context) error {
 	if v.build == nil {
 		return v.serveTepal(ctx, addr, log)
 	}
-	handler, shutdown, err := v.handler(ctx, log)
+	served, err := repository.Open(ctx, v.source())
 	if err != nil {
 		return err
 	}
+	handler, shutdown, err := v.build(ctx, served, log)
+	if err != nil {
+		return err
+	}
+	if c.Alone > 0 {
+		err = measureAlone(newCaller(ctx, routed(handler)), bodies(&served.Schema, 1), c.Alone)
+	} else {
+		err = serve(ctx, addr, routed(handler))
+	}
+	return errors.Join(err, shutdown(context.WithoutCancel(ctx)))
+}
+
+// routed puts a handler on its route.
+func routed(handler http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("POST /predict", handler)
+	mux.HandleFunc("GET /ready_check", func(http.ResponseWriter, *http.Request) {})
+	return mux
+}
+
+// serve serves until ctx ends.
+func serve(ctx context.Context, addr string, handler http.Handler) error {
 	srv := &http.Server{Addr: addr, Handler: handler, ReadHeaderTimeout: patience}
 	context.AfterFunc(ctx, func() { _ = srv.Close() })
 	if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
 		return err
 	}
-	return shutdown(context.WithoutCancel(ctx))
+	return nil
 }
 
 func (v variant) serveTepal(ctx context.Context, addr string, log io.Writer) error {
@@ -93,44 +112,17 @@ func (v variant) serveTepal(ctx context.Context, addr string, log io.Writer) err
 	return srv.Run(ctx)
 }
 
-// handler is the variant's handler on its route.
-func (v variant) handler(ctx context.Context, log io.Writer) (http.Handler, stopper, error) {
-	served, err := repository.Open(ctx, v.source())
-	if err != nil {
-		return nil, nil, err
-	}
-	handler, shutdown, err := v.build(ctx, served, log)
-	if err != nil {
-		return nil, nil, err
-	}
-	mux := http.NewServeMux()
-	mux.Handle("POST /predict", handler)
-	mux.HandleFunc("GET /ready_check", func(http.ResponseWriter, *http.Request) {})
-	return mux, shutdown, nil
-}
-
-// callAlone calls the handler without a network for a while, and writes what that used.
-func (v variant) callAlone(ctx context.Context, log io.Writer, d time.Duration) error {
-	handler, shutdown, err := v.handler(ctx, log)
-	if err != nil {
-		return err
-	}
-	served, err := repository.Open(ctx, v.source())
-	if err != nil {
-		return err
-	}
+// measureAlone calls a handler without a network for a while, and writes what that used.
+func measureAlone(c *caller, bodies [][]byte, d time.Duration) error {
 	testing.Init()
 	if err := flag.Set("test.benchtime", d.String()); err != nil {
 		return err
 	}
-	c := newCaller(ctx, handler)
-	list := bodies(&served.Schema, 1)
-	result := testing.Benchmark(func(b *testing.B) {
+	return json.NewEncoder(os.Stdout).Encode(testing.Benchmark(func(b *testing.B) {
 		for n := 0; b.Loop(); n++ {
-			c.call(list[n%len(list)])
+			c.call(bodies[n%len(bodies)])
 		}
-	})
-	return errors.Join(json.NewEncoder(os.Stdout).Encode(result), shutdown(ctx))
+	}))
 }
 
 // caller calls a handler with the same request and writer again and again, so that nothing but the handler is measured.

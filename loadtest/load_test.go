@@ -44,6 +44,24 @@ func TestSchedule(t *testing.T) {
 	}
 }
 
+func TestLoadOfOptions(t *testing.T) {
+	steps := &Steps{From: 20, Factor: 2}
+	stages := Stages{{From: 5, To: 5, Duration: time.Second}, {From: 9, To: 9, Duration: time.Second}}
+	for name, c := range map[string]struct {
+		o    Options
+		want []Stage
+	}{
+		"no rate":             {Options{Duration: time.Minute}, []Stage{{From: 100, To: 100, Duration: time.Minute}}},
+		"a rate after a ramp": {Options{Rate: 7, Ramp: time.Second, Duration: time.Minute}, []Stage{{To: 7, Duration: time.Second, Ramp: true}, {From: 7, To: 7, Duration: time.Minute}}},
+		"stages":              {Options{Stages: stages, Duration: time.Minute}, stages},
+		"stages after a ramp": {Options{Stages: stages, Ramp: time.Second}, []Stage{{To: 5, Duration: time.Second, Ramp: true}, stages[0], stages[1]}},
+		"steps":               {Options{Steps: steps, Duration: time.Minute}, nil},
+		"steps after a ramp":  {Options{Steps: steps, Ramp: time.Second}, []Stage{{To: 20, Duration: time.Second, Ramp: true}}},
+	} {
+		assert.Equal(t, c.want, append([]Stage(nil), c.o.stages()...), name)
+	}
+}
+
 func TestFlags(t *testing.T) {
 	var stages Stages
 	require.NoError(t, stages.UnmarshalText([]byte("100/s:30s,0.5:1m")))
@@ -124,6 +142,9 @@ func FuzzFlags(f *testing.F) {
 			assert.Greater(t, steps.From*steps.Factor+steps.Increment, steps.From)
 		}
 		var least MinRate
-		_ = least.UnmarshalText([]byte(text))
+		if least.UnmarshalText([]byte(text)) == nil {
+			assert.True(t, least.Share >= 0 && least.Share <= 1, text)
+			assert.True(t, least.Absolute == 0 || least.Absolute >= 0.01, text)
+		}
 	})
 }

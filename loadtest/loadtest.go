@@ -100,7 +100,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	if err != nil {
 		return nil, err
 	}
-	return r.report(ctx.Err() != nil), nil
+	return r.report(isOver(ctx)), nil
 }
 
 // runner is a run under way.
@@ -163,7 +163,7 @@ func (r *runner) load(ctx context.Context) error {
 		if err := r.attack(ctx, constant(rate, r.Duration)); err != nil {
 			return err
 		}
-		if ctx.Err() != nil {
+		if isOver(ctx) {
 			break // a step cut short shows nothing
 		}
 		last := r.phases[len(r.phases)-1]
@@ -175,6 +175,8 @@ func (r *runner) load(ctx context.Context) error {
 	}
 	return nil
 }
+
+func isOver(ctx context.Context) bool { return ctx.Err() != nil }
 
 // attack sends what the stages ask for, and records each request.
 func (r *runner) attack(ctx context.Context, stages []Stage) error {

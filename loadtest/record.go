@@ -11,16 +11,16 @@ const maxBins = 300
 // in which they arrived.
 type tally struct {
 	start, length time.Duration
-	asked, right  uint64
+	right         uint64
 	failures      map[string]uint64
-	// latency counts from when a request was due; sent from when it was really
-	// sent, which is what one would report without the correction.
+	// latency is of all requests, and counts from when each was due; sent counts
+	// from when it was really sent, which is what one would report without the
+	// correction.
 	latency, sent histogram
 }
 
 func (t *tally) merge(o *tally) {
 	t.length += o.length
-	t.asked += o.asked
 	t.right += o.right
 	t.latency.merge(&o.latency)
 	t.sent.merge(&o.sent)
@@ -93,7 +93,6 @@ func (r *recorder) add(s sample) {
 		r.errors++
 	}
 	for _, t := range []*tally{r.bin(s.due), &s.phase.tally, &r.recent} {
-		t.asked++
 		t.latency.add(s.done - s.due)
 		t.sent.add(s.sent)
 		if s.failure != "" {
