@@ -34,17 +34,13 @@ type process struct {
 
 // start starts the variant's program, with the environment that its telemetry needs.
 func (b *bench) start(ctx context.Context, v *variant, args ...string) (p *process, err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	port, err := freePort(ctx)
 	if err != nil {
 		return nil, err
 	}
 	line := v.command
 	if line == nil {
-		line = append([]string{self, "child", v.name, "--port", port, "--model", v.model}, args...)
+		line = append([]string{"/proc/self/exe", "child", v.name, "--port", port, "--model", v.model}, args...)
 	}
 	p = &process{addr: net.JoinHostPort("127.0.0.1", port)}
 	p.command = exec.CommandContext(ctx, line[0])
@@ -92,7 +88,7 @@ func (p *process) stop() error {
 	}
 	ended := p.command.Wait()
 	_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL) // mostly there is nobody left
-	if exit := (*exec.ExitError)(nil); p.out == nil && errors.As(ended, &exit) {
+	if _, exited := errors.AsType[*exec.ExitError](ended); exited && p.out == nil {
 		ended = nil
 	}
 	return errors.Join(err, ended)

@@ -116,8 +116,8 @@ func (b *bench) report(ctx context.Context) (string, error) {
 		r.WriteString(string(text))
 	}
 	b.writeBars(&r)
-	for i := range b.tables {
-		b.writeTable(&r, &b.tables[i])
+	for _, t := range b.tables {
+		b.writeTable(&r, t)
 	}
 	for _, s := range b.slopes {
 		b.writeSlope(&r, s)
@@ -145,18 +145,15 @@ func (b *bench) writeBars(r *strings.Builder) {
 	}
 }
 
-// shown are the variants of a table.
-func (b *bench) shown(t *table) (list []variant) {
-	for _, v := range b.variants {
-		if t.has(&v) {
-			list = append(list, v)
-		}
-	}
-	return list
+// shown are the variants whose names begin with one of these words; all, when there is none.
+func (b *bench) shown(words []string) []variant {
+	return slices.DeleteFunc(slices.Clone(b.variants), func(v variant) bool {
+		return len(words) > 0 && !slices.ContainsFunc(words, func(word string) bool { return strings.HasPrefix(v.name, word) })
+	})
 }
 
-func (b *bench) writeTable(r *strings.Builder, t *table) {
-	list := b.shown(t)
+func (b *bench) writeTable(r *strings.Builder, t table) {
+	list := b.shown(t.of)
 	if len(list) == 0 {
 		return
 	}
@@ -179,7 +176,7 @@ func (b *bench) writeTable(r *strings.Builder, t *table) {
 // the largest alone would decide.
 func (b *bench) writeSlope(r *strings.Builder, s slope) {
 	var n, sx, sy, sxx, sxy float64
-	for _, v := range b.shown(&table{of: []string{s.of}}) {
+	for _, v := range b.shown([]string{s.of}) {
 		x, y := v.at, median(column{value: of(0, outcome.cpu)}.values(b.samples[v.name], nil))
 		w := 1 / (y * y)
 		n, sx, sy, sxx, sxy = n+w, sx+w*x, sy+w*y, sxx+w*x*x, sxy+w*x*y
@@ -250,7 +247,7 @@ func (p panel) Width(d drawn) int { return max(1, int(d.value/p.most*420)) }
 func (b *bench) draw() (panels []panel, height int) {
 	const row, title = 20, 34
 	for _, t := range b.tables {
-		list := b.shown(&t)
+		list := b.shown(t.of)
 		for _, at := range t.plots {
 			c := t.columns[at]
 			p := panel{Title: strings.TrimSuffix(t.title, ":") + ": " + c.title, Y: height + 22}

@@ -23,21 +23,12 @@ type suite struct {
 	versions bool // of the peer
 }
 
-// table shows some columns of the variants whose names begin with one of these words; of all, when there is none.
+// table shows some columns of the variants whose names begin with one of some words; of all, when there is none.
 type table struct {
 	title   string
 	of      []string
 	columns []column
 	plots   []int // the columns that are drawn too
-}
-
-func (t *table) has(v *variant) bool {
-	for _, word := range t.of {
-		if strings.HasPrefix(v.name, word) {
-			return true
-		}
-	}
-	return len(t.of) == 0
 }
 
 // bar is what a number of the first variant, or its ratio to another's, is promised to be.
@@ -51,7 +42,6 @@ type bar struct {
 // slope is how the processor time of a request, or of its rows, grows along the variants of a table.
 type slope struct{ of, unit string }
 
-// suites are made when asked for: some need files that make prepares.
 func suites() map[string]func() suite {
 	return map[string]func() suite{"telemetry": telemetrySuite, "peers": peersSuite, "scale": scaleSuite, "gc": gcSuite}
 }
@@ -110,10 +100,11 @@ func peer(name, file string, workers int, env ...string) variant {
 
 // peersSuite compares Tepal with a bare handler and with the service in Python.
 func peersSuite() suite {
-	tenth := load{title: "open loop, a tenth of what each bears", connections: 64, share: 0.1}
 	loads := []load{
-		{title: "closed loop, 1 connection", connections: 1}, {title: "closed loop, 16 connections", connections: 16},
-		tenth, {title: "open loop, 50 requests a second", connections: 64, rate: 50},
+		{title: "closed loop, 1 connection", connections: 1},
+		{title: "closed loop, 16 connections", connections: 16},
+		{title: "open loop, a tenth of what each bears", connections: 64, share: 0.1},
+		{title: "open loop, 50 requests a second", connections: 64, rate: 50},
 	}
 	plots := [][]int{nil, {0, 5}, {3}, nil}
 	tables := []table{{"At rest, and on the disk:", nil, []column{

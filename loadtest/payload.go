@@ -62,11 +62,12 @@ func fetch(ctx context.Context, client *http.Client, address string, into any) e
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	switch {
 	case err != nil:
-		return err
 	case resp.StatusCode != http.StatusOK:
-		return fmt.Errorf("GET %s: %s: %s", address, resp.Status, body[:min(len(body), 200)])
+		err = fmt.Errorf("%s: %s", resp.Status, body[:min(len(body), 200)])
+	default:
+		err = json.Unmarshal(body, into)
 	}
-	if err := json.Unmarshal(body, into); err != nil {
+	if err != nil {
 		return fmt.Errorf("GET %s: %w", address, err)
 	}
 	return nil
@@ -226,9 +227,6 @@ func (m *description) named(instance []byte) []byte {
 	for i, f := range m.Schema.Features {
 		object[f.Name] = values[i]
 	}
-	text, err := json.Marshal(object)
-	if err != nil {
-		return instance
-	}
+	text, _ := json.Marshal(object) // values that were JSON are JSON
 	return text
 }
