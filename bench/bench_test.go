@@ -51,9 +51,9 @@ func TestHandlersGiveTheSameAnswers(t *testing.T) {
 		if v.build == nil {
 			continue
 		}
-		handler, shutdown, err := v.handler(t.Context(), io.Discard)
+		handler, shutdown, err := v.build(t.Context(), served, io.Discard)
 		require.NoError(t, err, v.name)
-		c := newCaller(t.Context(), handler)
+		c := newCaller(t.Context(), routed(handler))
 		if reference == nil {
 			reference = c
 		}
@@ -126,30 +126,31 @@ func TestAnotherProgram(t *testing.T) {
 	}
 	page := filepath.Join(folder, "page.md")
 	require.NoError(t, os.WriteFile(page, []byte("<!-- bench-few:begin --><!-- bench-few:end -->"), 0o600))
-	b, err := newBench(t.Context(), &compareCmd{Suite: "telemetry", Duration: 200 * time.Millisecond, Rounds: 1, Write: page})
+	b, err := newBench(&compareCmd{Suite: "telemetry", Duration: 200 * time.Millisecond, Rounds: 1, Write: page})
 	require.NoError(t, err)
-	defer b.collector.server.Close()
+	defer b.collector.Close()
 	one, two := program("one", 1), program("two", 2)
+	requests := func(s sample) float64 { return float64(s.loads[2].requests) }
 	b.suite = suite{
 		name: "few", variants: []variant{one, two}, slopes: []slope{{"", "thing"}},
 		loads: []load{{connections: 2}, {connections: 4, share: 0.1}, {connections: 2, rate: 100}},
 		tables: []table{
-			{"Files:", nil, []column{{"MB on the disk", 4, true, onDisk}}, []int{0}},
+			{"Files:", nil, []column{{"MB on the disk", 4, true, sample.onDisk, itself}}, []int{0}},
 			{"Loads:", []string{"t"}, loadColumns(2), nil},
 		},
 		bars: []bar{
-			{"so many", "two", func(s, _ sample) float64 { return float64(s.loads[2].Requests) }, 21, false},
-			{"so few", "two", func(s, _ sample) float64 { return float64(s.loads[2].Requests) }, 21, true},
-			{"not measured", "three", onDisk, 1, true},
+			{column{"so many", 2, true, requests, itself}, "two", 21, false},
+			{column{"so few", 2, true, requests, itself}, "two", 21, true},
+			{column{"not measured", 2, true, sample.onDisk, itself}, "three", 1, true},
 		},
 	}
 	for _, v := range b.variants {
 		s, err := b.measure(t.Context(), &v)
 		require.NoError(t, err)
 		assert.Positive(t, s.ready)
-		assert.Positive(t, resident(s, s))
+		assert.Positive(t, s.resident())
 		assert.Positive(t, s.loads[0].CPU)
-		assert.Equal(t, 20, s.loads[2].Requests, "100 a second for 200 ms")
+		assert.Equal(t, 20, s.loads[2].requests, "100 a second for 200 ms")
 		assert.Positive(t, s.spans)
 		b.samples[v.name] = []sample{s}
 	}
@@ -182,14 +183,14 @@ func TestSuites(t *testing.T) {
 		b := bench{suite: make()}
 		assert.Equal(t, name, b.name)
 		for _, table := range b.tables {
-			assert.NotEmpty(t, b.shown(&table), "%s: %s", name, table.title)
+			assert.NotEmpty(t, b.shown(table.of), "%s: %s", name, table.title)
 		}
 		for _, limit := range b.bars {
 			_, err := find(b.variants, limit.against)
 			assert.NoError(t, err, name)
 		}
 		for _, s := range b.slopes {
-			assert.Greater(t, len(b.shown(&table{of: []string{s.of}})), 2, s.of)
+			assert.Greater(t, len(b.shown([]string{s.of})), 2, s.of)
 		}
 	}
 }
@@ -200,7 +201,7 @@ func TestSlope(t *testing.T) {
 	for _, n := range []float64{10, 20, 30} {
 		v := variant{name: fmt.Sprint("trees ", n), at: n}
 		b.variants = append(b.variants, v)
-		o := outcome{used: used{Requests: 1, usage: usage{CPU: time.Duration(5+n) * time.Microsecond}}}
+		o := outcome{requests: 1, usage: usage{CPU: time.Duration(5+n) * time.Microsecond}}
 		b.samples[v.name] = []sample{{loads: []outcome{o}}}
 	}
 	var text strings.Builder
@@ -260,10 +261,9 @@ func TestOpenLoopCountsFromWhenARequestWasDue(t *testing.T) {
 
 // What the exporter sends is counted: three spans of one scope and two of another.
 func TestCountSpans(t *testing.T) {
-	c, err := newCollector(t.Context())
-	require.NoError(t, err)
-	defer c.server.Close()
-	exporter, err := otlptracehttp.New(t.Context(), otlptracehttp.WithEndpoint(c.addr), otlptracehttp.WithInsecure())
+	c := newCollector()
+	defer c.Close()
+	exporter, err := otlptracehttp.New(t.Context(), otlptracehttp.WithEndpointURL(c.URL))
 	require.NoError(t, err)
 	provider := sdktrace.NewTracerProvider(sdktrace.WithBatcher(exporter))
 	for _, scope := range []string{"a", "a", "a", "b", "b"} {
@@ -281,7 +281,7 @@ func TestCountSpans(t *testing.T) {
 func TestCellTakesRatiosWithinRounds(t *testing.T) {
 	rate := func(requests ...int) (list []sample) {
 		for _, n := range requests {
-			list = append(list, sample{loads: []outcome{{used: used{Requests: n, Took: time.Second}}}})
+			list = append(list, sample{loads: []outcome{{requests: n, took: time.Second}}})
 		}
 		return list
 	}

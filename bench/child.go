@@ -8,18 +8,17 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
-	"math"
 	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"runtime"
-	"runtime/pprof"
-	"strconv"
+	"strings"
+	"testing"
 	"time"
 
 	"github.com/tepalhq/tepal/model"
@@ -36,7 +35,6 @@ type childCmd struct {
 	Port    string `required:""`
 	Model   string
 	Alone   time.Duration `help:"Call the handler without a network for so long, write what that used, and end."`
-	Profile string
 }
 
 const logDescriptor = 3
@@ -48,67 +46,58 @@ func (c *childCmd) Run(ctx context.Context) error {
 		return err
 	}
 	v.model = c.Model
+	log := os.NewFile(logDescriptor, "log")
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	log := os.NewFile(logDescriptor, "log")
-	if c.Alone > 0 {
-		return v.alone(ctx, log, c.Alone)
+	go func() {
+		defer stop()
+		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
+			_ = json.NewEncoder(os.Stdout).Encode(allocated()) // who reads it misses it
+		}
+	}()
+	addr := net.JoinHostPort("127.0.0.1", c.Port)
+	if v.build == nil {
+		return v.serveTepal(ctx, addr, log)
 	}
-	serve, err := v.listen(ctx, net.JoinHostPort("127.0.0.1", c.Port), log)
+	served, err := repository.Open(ctx, v.source())
 	if err != nil {
 		return err
 	}
-	if c.Profile != "" {
-		file, err := os.Create(filepath.Join(c.Profile, v.name+".pprof"))
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		if err := pprof.StartCPUProfile(file); err != nil {
-			return err
-		}
-		defer pprof.StopCPUProfile()
+	handler, shutdown, err := v.build(ctx, served, log)
+	if err != nil {
+		return err
 	}
-	done := make(chan error, 1)
-	go func() { done <- serve() }()
-	for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-		if err := json.NewEncoder(os.Stdout).Encode(allocated()); err != nil {
-			return err
-		}
+	if c.Alone > 0 {
+		err = measureAlone(newCaller(ctx, routed(handler)), bodies(&served.Schema, 1), c.Alone)
+	} else {
+		err = serve(ctx, addr, routed(handler))
 	}
-	stop()
-	return <-done
+	return errors.Join(err, shutdown(context.WithoutCancel(ctx)))
 }
 
-// listen binds the address for the variant and returns what serves it until ctx ends.
-func (v variant) listen(ctx context.Context, addr string, log io.Writer) (func() error, error) {
-	if v.build == nil {
-		return v.listenTepal(ctx, addr, log)
-	}
-	handler, shutdown, err := v.handler(ctx, log)
-	if err != nil {
-		return nil, err
-	}
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", addr)
-	if err != nil {
-		return nil, err
-	}
-	srv := &http.Server{Handler: handler, ReadHeaderTimeout: patience}
-	return func() error {
-		context.AfterFunc(ctx, func() { _ = srv.Close() })
-		if err := srv.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return shutdown(context.WithoutCancel(ctx))
-	}, nil
+// routed puts a handler on its route.
+func routed(handler http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("POST /predict", handler)
+	mux.HandleFunc("GET /ready_check", func(http.ResponseWriter, *http.Request) {})
+	return mux
 }
 
-func (v variant) listenTepal(ctx context.Context, addr string, log io.Writer) (func() error, error) {
+// serve serves until ctx ends.
+func serve(ctx context.Context, addr string, handler http.Handler) error {
+	srv := &http.Server{Addr: addr, Handler: handler, ReadHeaderTimeout: patience}
+	context.AfterFunc(ctx, func() { _ = srv.Close() })
+	if err := srv.ListenAndServe(); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+func (v variant) serveTepal(ctx context.Context, addr string, log io.Writer) error {
 	memory.Set("/sys/fs/cgroup")
 	logger, options, err := shipped(log, "all")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	srv, err := server.New(ctx, server.Options{
 		Config: server.Config{HTTPAddr: addr, OpsAddr: "127.0.0.1:0"}, Source: v.source(), Logger: logger,
@@ -118,52 +107,22 @@ func (v variant) listenTepal(ctx context.Context, addr string, log io.Writer) (f
 		},
 	})
 	if err != nil {
-		return nil, err
-	}
-	return func() error { return srv.Run(ctx) }, nil
-}
-
-// handler is the variant's handler on its route.
-func (v variant) handler(ctx context.Context, log io.Writer) (http.Handler, stopper, error) {
-	served, err := repository.Open(ctx, v.source())
-	if err != nil {
-		return nil, nil, err
-	}
-	handler, shutdown, err := v.build(ctx, served, log)
-	if err != nil {
-		return nil, nil, err
-	}
-	mux := http.NewServeMux()
-	mux.Handle("POST /predict", handler)
-	mux.HandleFunc("GET /ready_check", func(http.ResponseWriter, *http.Request) {})
-	return mux, shutdown, nil
-}
-
-// alone calls the handler without a network for a while, and writes what that used.
-func (v variant) alone(ctx context.Context, log io.Writer, d time.Duration) error {
-	handler, shutdown, err := v.handler(ctx, log)
-	if err != nil {
 		return err
 	}
-	served, err := repository.Open(ctx, v.source())
-	if err != nil {
+	return srv.Run(ctx)
+}
+
+// measureAlone calls a handler without a network for a while, and writes what that used.
+func measureAlone(c *caller, bodies [][]byte, d time.Duration) error {
+	testing.Init()
+	if err := flag.Set("test.benchtime", d.String()); err != nil {
 		return err
 	}
-	c := newCaller(ctx, handler)
-	list := bodies(&served.Schema, 1)
-	run := func(d time.Duration) (calls int) {
-		for start := time.Now(); time.Since(start) < d; calls += len(list) {
-			for _, body := range list {
-				c.call(body)
-			}
+	return json.NewEncoder(os.Stdout).Encode(testing.Benchmark(func(b *testing.B) {
+		for n := 0; b.Loop(); n++ {
+			c.call(bodies[n%len(bodies)])
 		}
-		return calls
-	}
-	run(d / 4)
-	before, start := allocated(), time.Now()
-	calls := run(d)
-	u := used{Requests: calls, Took: time.Since(start), usage: allocated().since(before)}
-	return errors.Join(json.NewEncoder(os.Stdout).Encode(u), shutdown(ctx))
+	}))
 }
 
 // caller calls a handler with the same request and writer again and again, so that nothing but the handler is measured.
@@ -197,23 +156,18 @@ func bodies(s *model.Schema, rows int) [][]byte {
 	random := rand.New(rand.NewPCG(1, 1))
 	list := make([][]byte, max(2, 256/rows))
 	for n := range list {
-		var body []byte
-		for range rows {
-			if len(body) > 0 {
-				body = append(body, ',')
+		instances := make([]string, rows)
+		for i := range instances {
+			values := make([]string, len(s.Features))
+			for j, f := range s.Features {
+				values[j] = fmt.Sprintf("%q:%.1f", f.Name, *f.Minimum+random.Float64()*(*f.Maximum-*f.Minimum))
 			}
-			body = append(body, '{')
-			for _, f := range s.Features {
-				value := *f.Minimum + random.Float64()*(*f.Maximum-*f.Minimum)
-				body = append(strconv.AppendQuote(body, f.Name), ':')
-				body = append(strconv.AppendFloat(body, math.Round(10*value)/10, 'f', 1, 64), ',')
-			}
-			body[len(body)-1] = '}'
+			instances[i] = "{" + strings.Join(values, ",") + "}"
 		}
+		list[n] = []byte(strings.Join(instances, ","))
 		if rows > 1 {
-			body = fmt.Appendf(nil, "[%s]", body)
+			list[n] = fmt.Appendf(nil, "[%s]", list[n])
 		}
-		list[n] = body
 	}
 	return list
 }

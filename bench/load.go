@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net"
 	"net/http/httputil"
@@ -104,12 +105,8 @@ func check(ctx context.Context, addr string, requests, answers [][]byte) error {
 		if err := errors.Join(json.Unmarshal(body, &got), json.Unmarshal(answers[i], &want)); err != nil {
 			return err
 		}
-		same := got.Label == want.Label && len(got.Probabilities) == len(want.Probabilities)
-		for class, p := range want.Probabilities {
-			other, found := got.Probabilities[class]
-			same = same && found && math.Abs(p-other) < 1e-5
-		}
-		if !same {
+		near := func(a, b float64) bool { return math.Abs(a-b) < 1e-5 }
+		if got.Label != want.Label || !maps.EqualFunc(got.Probabilities, want.Probabilities, near) {
 			return fmt.Errorf("%q is answered with %s and not with %s", requests[i], body, answers[i])
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"testing"
 	"time"
 
 	"github.com/alecthomas/kong"
@@ -32,7 +33,6 @@ type compareCmd struct {
 	Variants []string      `placeholder:"NAME,…" help:"Measure these alone, and the first, which the others are compared with; --write does nothing then."`
 	Commit   string        `default:"unknown" help:"What is measured, for the report."`
 	Write    string        `placeholder:"FILE" help:"Also put the report between its markers in this file, and its plots beside it."`
-	Profile  string        `placeholder:"DIR" help:"Write a CPU profile of each server of this program into this folder."`
 }
 
 // Run measures, and prints the report.
@@ -40,11 +40,11 @@ func (c *compareCmd) Run(ctx context.Context) error {
 	if c.Rounds < 1 || c.Duration <= 0 {
 		return fmt.Errorf("%d rounds of %v measure nothing", c.Rounds, c.Duration)
 	}
-	b, err := newBench(ctx, c)
+	b, err := newBench(c)
 	if err != nil {
 		return err
 	}
-	defer b.collector.server.Close()
+	defer b.collector.Close()
 	for round := range c.Rounds {
 		// Another one begins each round, so that none always follows the same neighbour.
 		for i := range b.variants {
@@ -77,31 +77,26 @@ type bench struct {
 	samples   map[string][]sample // by variant, then by round
 }
 
-// used is what some requests took.
-type used struct {
-	Requests int
-	Took     time.Duration
-	usage
-}
-
 // sample is what one round found of one variant.
 type sample struct {
-	ready time.Duration // from its start
-	loads []outcome     // in the order of the suite's
-	spans float64       // exported for each request
-	alone used          // by the handler without a network; zero where there is none
-	rows  int           // in each request
-	size  float64       // on the disk
+	ready time.Duration           // from its start
+	loads []outcome               // in the order of the suite's
+	spans float64                 // exported for each request
+	alone testing.BenchmarkResult // of the handler without a network; zero where there is none
+	rows  int                     // in each request
+	size  float64                 // on the disk
 }
 
 // outcome is what one load found.
 type outcome struct {
-	used     // by the server, for what it was sent
+	requests int
+	took     time.Duration
+	usage    // of the server, for these requests
 	p50, p99 time.Duration
 }
 
-func newBench(ctx context.Context, c *compareCmd) (b *bench, err error) {
-	b = &bench{compareCmd: c, suite: suites()[c.Suite](), samples: make(map[string][]sample)}
+func newBench(c *compareCmd) (*bench, error) {
+	b := &bench{compareCmd: c, suite: suites()[c.Suite](), samples: make(map[string][]sample)}
 	for _, name := range c.Variants {
 		if _, err := find(b.variants, name); err != nil {
 			return nil, err
@@ -111,8 +106,8 @@ func newBench(ctx context.Context, c *compareCmd) (b *bench, err error) {
 		first := b.variants[0].name
 		b.variants = slices.DeleteFunc(b.variants, func(v variant) bool { return v.name != first && !slices.Contains(c.Variants, v.name) })
 	}
-	b.collector, err = newCollector(ctx)
-	return b, err
+	b.collector = newCollector()
+	return b, nil
 }
 
 // questions are the requests to a variant, and the answers to the first of them as far as bare gives them.
@@ -163,10 +158,10 @@ func (b *bench) measure(ctx context.Context, v *variant) (s sample, err error) {
 			}
 			o, err = b.load(ctx, p, l, requests)
 			s.loads = append(s.loads, o)
-			all += o.Requests
+			all += o.requests
 		}
 		return err
-	}, "--profile", b.Profile)
+	})
 	// At its end the server has sent the spans that were left.
 	s.spans = float64(b.collector.spans.Load()-spans) / float64(all)
 	if err == nil && b.alone && v.build != nil {
@@ -199,7 +194,7 @@ func (b *bench) load(ctx context.Context, p *process, l load, requests [][]byte)
 	if err != nil {
 		return o, err
 	}
-	o.Requests, o.Took = len(took), time.Since(start)
+	o.requests, o.took = len(took), time.Since(start)
 	o.p50, o.p99 = took[len(took)/2], took[len(took)*99/100]
 	after, err := p.usage()
 	o.usage = after.since(before)

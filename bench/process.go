@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"strconv"
@@ -33,17 +34,13 @@ type process struct {
 
 // start starts the variant's program, with the environment that its telemetry needs.
 func (b *bench) start(ctx context.Context, v *variant, args ...string) (p *process, err error) {
-	self, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
 	port, err := freePort(ctx)
 	if err != nil {
 		return nil, err
 	}
 	line := v.command
 	if line == nil {
-		line = append([]string{self, "child", v.name, "--port", port, "--model", v.model}, args...)
+		line = append([]string{"/proc/self/exe", "child", v.name, "--port", port, "--model", v.model}, args...)
 	}
 	p = &process{addr: net.JoinHostPort("127.0.0.1", port)}
 	p.command = exec.CommandContext(ctx, line[0])
@@ -52,7 +49,7 @@ func (b *bench) start(ctx context.Context, v *variant, args ...string) (p *proce
 	}
 	p.command.Stderr = os.Stderr
 	p.command.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none", "OTEL_TRACES_SAMPLER=parentbased_traceidratio",
-		"OTEL_TRACES_SAMPLER_ARG="+v.sampled, "OTEL_EXPORTER_OTLP_ENDPOINT=http://"+b.collector.addr)
+		"OTEL_TRACES_SAMPLER_ARG="+v.sampled, "OTEL_EXPORTER_OTLP_ENDPOINT="+b.collector.URL)
 	if v.sampled != "" {
 		p.command.Env = append(p.command.Env, "OTEL_TRACES_EXPORTER=otlp")
 	}
@@ -91,7 +88,7 @@ func (p *process) stop() error {
 	}
 	ended := p.command.Wait()
 	_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL) // mostly there is nobody left
-	if exit := (*exec.ExitError)(nil); p.out == nil && errors.As(ended, &exit) {
+	if _, exited := errors.AsType[*exec.ExitError](ended); exited && p.out == nil {
 		ended = nil
 	}
 	return errors.Join(err, ended)
@@ -200,19 +197,13 @@ func drain(log *os.File) {
 
 // collector takes spans by OTLP over HTTP and counts them.
 type collector struct {
-	addr   string
-	server *http.Server
-	spans  atomic.Int64
+	*httptest.Server
+	spans atomic.Int64
 }
 
-func newCollector(ctx context.Context) (*collector, error) {
-	var lc net.ListenConfig
-	listener, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, err
-	}
-	c := &collector{addr: listener.Addr().String()}
-	c.server = &http.Server{ReadHeaderTimeout: patience, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+func newCollector() *collector {
+	c := new(collector)
+	c.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
 		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
@@ -221,9 +212,8 @@ func newCollector(ctx context.Context) (*collector, error) {
 		// ExportTraceServiceRequest.resource_spans, ResourceSpans.scope_spans, ScopeSpans.spans
 		c.spans.Add(count(body, 1, 2, 2))
 		w.Header().Set("Content-Type", "application/x-protobuf")
-	})}
-	go func() { _ = c.server.Serve(listener) }() // it ends with an error when it is closed
-	return c, nil
+	}))
+	return c
 }
 
 // count counts the messages at the end of a path of field numbers. It reads no more of them than it must, because it

@@ -27,72 +27,80 @@ type column struct {
 	title  string
 	digits int  // after the point
 	spread bool // also show the least and the most
-	value  func(s, first sample) float64
+	value  func(sample) float64
+	ratio  ratio
 }
+
+// ratio says what a column shows of its value: itself, or how it compares with that of the table's first variant.
+type ratio int
+
+const (
+	itself ratio = iota
+	toFirst
+	firstTo
+)
 
 const microsecond = float64(time.Microsecond)
 
-func (u used) rate() float64           { return float64(u.Requests) / u.Took.Seconds() }
-func (u used) nanoseconds() float64    { return float64(u.Took) / float64(u.Requests) }
-func (u used) cpu() float64            { return float64(u.CPU) / microsecond / float64(u.Requests) }
-func (u used) each(all uint64) float64 { return float64(all) / float64(u.Requests) }
+func (o outcome) rate() float64      { return float64(o.requests) / o.took.Seconds() }
+func (o outcome) cpu() float64       { return float64(o.CPU) / microsecond / float64(o.requests) }
+func (o outcome) p50Micros() float64 { return float64(o.p50) / microsecond }
+func (o outcome) p99Micros() float64 { return float64(o.p99) / microsecond }
 
 // of makes the value of a load the value of a sample.
-func of(load int, value func(o, first outcome) float64) func(s, first sample) float64 {
-	return func(s, first sample) float64 { return value(s.loads[load], first.loads[load]) }
+func of(load int, value func(outcome) float64) func(sample) float64 {
+	return func(s sample) float64 { return value(s.loads[load]) }
 }
 
 func serverColumns() []column {
 	return []column{
-		{"requests/s", 0, true, of(0, func(o, _ outcome) float64 { return o.rate() })},
-		{"to bare", 2, true, of(0, func(o, bare outcome) float64 { return o.rate() / bare.rate() })},
-		{"p50 µs", 0, false, of(0, func(o, _ outcome) float64 { return float64(o.p50) / microsecond })},
-		{"p99 µs", 0, false, of(0, func(o, _ outcome) float64 { return float64(o.p99) / microsecond })},
-		{"p99 to bare", 2, true, of(0, func(o, bare outcome) float64 { return float64(o.p99) / float64(bare.p99) })},
-		{"CPU µs", 1, false, of(0, func(o, _ outcome) float64 { return o.cpu() })},
-		{"CPU to bare", 2, true, of(0, func(o, bare outcome) float64 { return o.cpu() / bare.cpu() })},
-		{"allocations", 1, false, of(0, func(o, _ outcome) float64 { return o.each(o.Mallocs) })},
-		{"bytes", 0, false, of(0, func(o, _ outcome) float64 { return o.each(o.Bytes) })},
-		{"spans", 2, false, func(s, _ sample) float64 { return s.spans }},
-		{"MB", 0, false, resident},
+		{"requests/s", 0, true, of(0, outcome.rate), itself},
+		{"to bare", 2, true, of(0, outcome.rate), toFirst},
+		{"p50 µs", 0, false, of(0, outcome.p50Micros), itself},
+		{"p99 µs", 0, false, of(0, outcome.p99Micros), itself},
+		{"p99 to bare", 2, true, of(0, outcome.p99Micros), toFirst},
+		{"CPU µs", 1, false, of(0, outcome.cpu), itself},
+		{"CPU to bare", 2, true, of(0, outcome.cpu), toFirst},
+		{"allocations", 1, false, of(0, func(o outcome) float64 { return float64(o.Mallocs) / float64(o.requests) }), itself},
+		{"bytes", 0, false, of(0, func(o outcome) float64 { return float64(o.Bytes) / float64(o.requests) }), itself},
+		{"spans", 2, false, func(s sample) float64 { return s.spans }, itself},
+		{"MB", 0, false, sample.resident, itself},
 	}
 }
 
 func handlerColumns() []column {
+	nanoseconds := func(s sample) float64 { return float64(s.alone.T) / float64(s.alone.N) }
 	return []column{
-		{"ns", 0, true, func(s, _ sample) float64 { return s.alone.nanoseconds() }},
-		{"to bare", 2, true, func(s, bare sample) float64 { return s.alone.nanoseconds() / bare.alone.nanoseconds() }},
-		{"allocations", 1, false, func(s, _ sample) float64 { return s.alone.each(s.alone.Mallocs) }},
-		{"bytes", 0, false, func(s, _ sample) float64 { return s.alone.each(s.alone.Bytes) }},
+		{"ns", 0, true, nanoseconds, itself},
+		{"to bare", 2, true, nanoseconds, toFirst},
+		{"allocations", 1, false, func(s sample) float64 { return float64(s.alone.MemAllocs) / float64(s.alone.N) }, itself},
+		{"bytes", 0, false, func(s sample) float64 { return float64(s.alone.MemBytes) / float64(s.alone.N) }, itself},
 	}
 }
 
 // loadColumns are those of one load, compared with the table's first row.
 func loadColumns(load int) []column {
 	return []column{
-		{"requests/s", 0, true, of(load, func(o, _ outcome) float64 { return o.rate() })},
-		{"first to this", 2, true, of(load, func(o, first outcome) float64 { return first.rate() / o.rate() })},
-		{"p50 µs", 0, false, of(load, func(o, _ outcome) float64 { return float64(o.p50) / microsecond })},
-		{"p99 µs", 0, true, of(load, func(o, _ outcome) float64 { return float64(o.p99) / microsecond })},
-		{"first's p99 to this", 2, true, of(load, func(o, first outcome) float64 { return float64(first.p99) / float64(o.p99) })},
-		{"CPU s for 100,000", 1, true, of(load, func(o, _ outcome) float64 { return o.cpu() / 10 })},
+		{"requests/s", 0, true, of(load, outcome.rate), itself},
+		{"first to this", 2, true, of(load, outcome.rate), firstTo},
+		{"p50 µs", 0, false, of(load, outcome.p50Micros), itself},
+		{"p99 µs", 0, true, of(load, outcome.p99Micros), itself},
+		{"first's p99 to this", 2, true, of(load, outcome.p99Micros), firstTo},
+		{"CPU s for 100,000", 1, true, of(load, func(o outcome) float64 { return o.cpu() / 10 }), itself},
 	}
 }
 
 func scaleColumns() []column {
-	perSecond := func(o outcome) float64 { return 1e6 / o.cpu() }
 	return []column{
-		{"requests/s", 0, true, of(0, func(o, _ outcome) float64 { return o.rate() })},
-		{"to the first", 2, true, of(0, func(o, first outcome) float64 { return o.rate() / first.rate() })},
-		{"p99 µs", 0, false, of(0, func(o, _ outcome) float64 { return float64(o.p99) / microsecond })},
-		{"CPU µs", 1, true, cpuTime},
-		{"requests a core-second", 0, false, of(0, func(o, _ outcome) float64 { return perSecond(o) })},
-		{"rows a core-second", 0, false, func(s, _ sample) float64 { return perSecond(s.loads[0]) * float64(s.rows) }},
-		{"MB", 0, false, resident},
+		{"requests/s", 0, true, of(0, outcome.rate), itself},
+		{"to the first", 2, true, of(0, outcome.rate), toFirst},
+		{"p99 µs", 0, false, of(0, outcome.p99Micros), itself},
+		{"CPU µs", 1, true, of(0, outcome.cpu), itself},
+		{"requests a core-second", 0, false, of(0, func(o outcome) float64 { return 1e6 / o.cpu() }), itself},
+		{"rows a core-second", 0, false, func(s sample) float64 { return 1e6 / s.loads[0].cpu() * float64(s.rows) }, itself},
+		{"MB", 0, false, sample.resident, itself},
 	}
 }
-
-func cpuTime(s, _ sample) float64 { return s.loads[0].cpu() }
 
 // report is what docs/performance.md shows.
 func (b *bench) report(ctx context.Context) (string, error) {
@@ -108,8 +116,8 @@ func (b *bench) report(ctx context.Context) (string, error) {
 		r.WriteString(string(text))
 	}
 	b.writeBars(&r)
-	for i := range b.tables {
-		b.writeTable(&r, &b.tables[i])
+	for _, t := range b.tables {
+		b.writeTable(&r, t)
 	}
 	for _, s := range b.slopes {
 		b.writeSlope(&r, s)
@@ -126,29 +134,26 @@ func (b *bench) writeBars(r *strings.Builder) {
 		if others == nil {
 			continue
 		}
-		c := column{digits: 2, spread: true, value: limit.value}
-		middle := median(c.values(b.samples[b.variants[0].name], others))
+		ours := b.samples[b.variants[0].name]
+		middle := median(limit.values(ours, others))
 		word, held := "at least", middle >= limit.limit
 		if limit.most {
 			word, held = "at most", middle <= limit.limit
 		}
-		fmt.Fprintf(r, "| %s | %s %g | %s | %s |\n", limit.text, word, limit.limit,
-			c.cell(b.samples[b.variants[0].name], others), map[bool]string{true: "held", false: "**missed**"}[held])
+		fmt.Fprintf(r, "| %s | %s %g | %s | %s |\n", limit.title, word, limit.limit,
+			limit.cell(ours, others), map[bool]string{true: "held", false: "**missed**"}[held])
 	}
 }
 
-// shown are the variants of a table.
-func (b *bench) shown(t *table) (list []variant) {
-	for _, v := range b.variants {
-		if t.has(&v) {
-			list = append(list, v)
-		}
-	}
-	return list
+// shown are the variants whose names begin with one of these words; all, when there is none.
+func (b *bench) shown(words []string) []variant {
+	return slices.DeleteFunc(slices.Clone(b.variants), func(v variant) bool {
+		return len(words) > 0 && !slices.ContainsFunc(words, func(word string) bool { return strings.HasPrefix(v.name, word) })
+	})
 }
 
-func (b *bench) writeTable(r *strings.Builder, t *table) {
-	list := b.shown(t)
+func (b *bench) writeTable(r *strings.Builder, t table) {
+	list := b.shown(t.of)
 	if len(list) == 0 {
 		return
 	}
@@ -171,8 +176,8 @@ func (b *bench) writeTable(r *strings.Builder, t *table) {
 // the largest alone would decide.
 func (b *bench) writeSlope(r *strings.Builder, s slope) {
 	var n, sx, sy, sxx, sxy float64
-	for _, v := range b.shown(&table{of: []string{s.of}}) {
-		x, y := v.at, median(column{value: cpuTime}.values(b.samples[v.name], b.samples[v.name]))
+	for _, v := range b.shown([]string{s.of}) {
+		x, y := v.at, median(column{value: of(0, outcome.cpu)}.values(b.samples[v.name], nil))
 		w := 1 / (y * y)
 		n, sx, sy, sxx, sxy = n+w, sx+w*x, sy+w*y, sxx+w*x*x, sxy+w*x*y
 	}
@@ -187,7 +192,13 @@ func (b *bench) writeSlope(r *strings.Builder, s slope) {
 func (c column) values(samples, first []sample) []float64 {
 	values := make([]float64, len(samples))
 	for i := range samples {
-		values[i] = c.value(samples[i], first[i])
+		values[i] = c.value(samples[i])
+		switch c.ratio {
+		case toFirst:
+			values[i] /= c.value(first[i])
+		case firstTo:
+			values[i] = c.value(first[i]) / values[i]
+		}
 	}
 	slices.Sort(values)
 	return values
@@ -197,52 +208,56 @@ func median(sorted []float64) float64 {
 	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
 
+func (c column) text(v float64) string { return strconv.FormatFloat(v, 'f', c.digits, 64) }
+
 // cell shows the median, and the spread where it says something.
 func (c column) cell(samples, first []sample) string {
 	values := c.values(samples, first)
-	text := func(v float64) string { return strconv.FormatFloat(v, 'f', c.digits, 64) }
 	switch {
 	case math.IsNaN(values[0]):
 		return "–"
 	case !c.spread:
-		return text(median(values))
+		return c.text(median(values))
 	}
-	return fmt.Sprintf("%s (%s–%s)", text(median(values)), text(values[0]), text(values[len(values)-1]))
+	return fmt.Sprintf("%s (%s–%s)", c.text(median(values)), c.text(values[0]), c.text(values[len(values)-1]))
 }
 
 //go:embed plots.svg
 var plots string
 
-// panel is a plot of one column.
+// panel is a plot of one column, on a linear scale.
 type panel struct {
 	Title string
 	Y     int
-	Bars  []struct {
-		Name, Value string
-		Y, Width    int
-	}
+	Bars  []drawn
+	most  float64
 }
 
-// draw draws the columns that ask for it, on linear scales.
+// drawn is what a panel shows of a variant.
+type drawn struct {
+	Name, Text string
+	Y          int
+	value      float64
+}
+
+// Width is that of a variant's bar.
+func (p panel) Width(d drawn) int { return max(1, int(d.value/p.most*420)) }
+
+// draw places the columns that are drawn, one panel below the other.
 func (b *bench) draw() (panels []panel, height int) {
-	const row, title, width = 20, 34, 420
+	const row, title = 20, 34
 	for _, t := range b.tables {
+		list := b.shown(t.of)
 		for _, at := range t.plots {
-			c, list, most := t.columns[at], b.shown(&t), 0.0
-			first := b.samples[list[0].name]
-			of := func(v variant) float64 { return median(c.values(b.samples[v.name], first)) }
-			list = slices.DeleteFunc(list, func(v variant) bool { return math.IsNaN(of(v)) })
-			for _, v := range list {
-				most = max(most, of(v))
-			}
+			c := t.columns[at]
 			p := panel{Title: strings.TrimSuffix(t.title, ":") + ": " + c.title, Y: height + 22}
 			height += title
 			for _, v := range list {
-				p.Bars = append(p.Bars, struct {
-					Name, Value string
-					Y, Width    int
-				}{v.name, strconv.FormatFloat(of(v), 'f', c.digits, 64), height, max(1, int(of(v)/most*width))})
-				height += row
+				if value := median(c.values(b.samples[v.name], b.samples[list[0].name])); !math.IsNaN(value) {
+					p.most = max(p.most, value)
+					p.Bars = append(p.Bars, drawn{v.name, c.text(value), height, value})
+					height += row
+				}
 			}
 			panels = append(panels, p)
 		}

@@ -23,7 +23,7 @@ type suite struct {
 	versions bool // of the peer
 }
 
-// table shows some columns of the variants whose names begin with one of these words; of all, when there is none.
+// table shows some columns of the variants whose names begin with one of some words; of all, when there is none.
 type table struct {
 	title   string
 	of      []string
@@ -31,27 +31,17 @@ type table struct {
 	plots   []int // the columns that are drawn too
 }
 
-func (t *table) has(v *variant) bool {
-	for _, word := range t.of {
-		if strings.HasPrefix(v.name, word) {
-			return true
-		}
-	}
-	return len(t.of) == 0
-}
-
 // bar is what a number of the first variant, or its ratio to another's, is promised to be.
 type bar struct {
-	text, against string
-	value         func(s, other sample) float64
-	limit         float64
-	most          bool // the limit is the most allowed, otherwise the least
+	column
+	against string
+	limit   float64
+	most    bool // the limit is the most allowed, otherwise the least
 }
 
 // slope is how the processor time of a request, or of its rows, grows along the variants of a table.
 type slope struct{ of, unit string }
 
-// suites are made when asked for: some need files that make prepares.
 func suites() map[string]func() suite {
 	return map[string]func() suite{"telemetry": telemetrySuite, "peers": peersSuite, "scale": scaleSuite, "gc": gcSuite}
 }
@@ -110,21 +100,24 @@ func peer(name, file string, workers int, env ...string) variant {
 
 // peersSuite compares Tepal with a bare handler and with the service in Python.
 func peersSuite() suite {
-	tenth := load{title: "open loop, a tenth of what each bears", connections: 64, share: 0.1}
 	loads := []load{
-		{title: "closed loop, 1 connection", connections: 1}, {title: "closed loop, 16 connections", connections: 16},
-		tenth, {title: "open loop, 50 requests a second", connections: 64, rate: 50},
+		{title: "closed loop, 1 connection", connections: 1},
+		{title: "closed loop, 16 connections", connections: 16},
+		{title: "open loop, a tenth of what each bears", connections: 64, share: 0.1},
+		{title: "open loop, 50 requests a second", connections: 64, rate: 50},
 	}
 	plots := [][]int{nil, {0, 5}, {3}, nil}
 	tables := []table{{"At rest, and on the disk:", nil, []column{
-		{"start to ready, ms", 0, true, startup},
-		{"MB after the load", 1, true, resident},
-		{"MB on the disk", 1, false, onDisk},
+		{"start to ready, ms", 0, true, sample.startup, itself},
+		{"MB after the load", 1, true, sample.resident, itself},
+		{"MB on the disk", 1, false, sample.onDisk, itself},
 	}, []int{0, 1, 2}}}
 	for i, l := range loads {
 		tables = append(tables, table{strings.ToUpper(l.title[:1]) + l.title[1:] + ":", nil, loadColumns(i), plots[i]})
 	}
-	rate := func(tepal, other sample) float64 { return tepal.loads[1].rate() / other.loads[1].rate() }
+	times := func(title, against string, limit float64) bar {
+		return bar{column{title, 2, true, of(1, outcome.rate), toFirst}, against, limit, false}
+	}
 	return suite{
 		name: "peers", versions: true, loads: loads, tables: tables,
 		variants: []variant{
@@ -135,15 +128,13 @@ func peersSuite() suite {
 			peer("lean-logistic-1", "logistic.joblib", 1, "PEER_LEAN=1"), peer("lean-logistic-2", "logistic.joblib", 2, "PEER_LEAN=1"),
 		},
 		bars: []bar{
-			{"requests a second, times the forest's in Python with one worker", "guide-forest-1", rate, 100, false},
-			{"requests a second, times the forest's in Python with two workers", "guide-forest-2", rate, 100, false},
-			{"requests a second, times the logistic regression's with one worker", "guide-logistic-1", rate, 30, false},
-			{"requests a second, times the logistic regression's with two workers", "guide-logistic-2", rate, 30, false},
-			{"MB resident after the load", "tepal", resident, 40, true},
-			{"ms from the start to ready, golden rows included", "tepal", startup, 150, true},
-			{"p99 at a tenth of the capacity, times the bare handler's", "bare", func(tepal, other sample) float64 {
-				return float64(tepal.loads[2].p99) / float64(other.loads[2].p99)
-			}, 1.3, true},
+			times("requests a second, times the forest's in Python with one worker", "guide-forest-1", 100),
+			times("requests a second, times the forest's in Python with two workers", "guide-forest-2", 100),
+			times("requests a second, times the logistic regression's with one worker", "guide-logistic-1", 30),
+			times("requests a second, times the logistic regression's with two workers", "guide-logistic-2", 30),
+			{column{"MB resident after the load", 2, true, sample.resident, itself}, "tepal", 40, true},
+			{column{"ms from the start to ready, golden rows included", 2, true, sample.startup, itself}, "tepal", 150, true},
+			{column{"p99 at a tenth of the capacity, times the bare handler's", 2, true, of(2, outcome.p99Micros), toFirst}, "bare", 1.3, true},
 		},
 	}
 }
@@ -189,16 +180,16 @@ func gcSuite() suite {
 		s.variants = append(s.variants, shippedServer(env, "forest.onnx", 0, strings.Fields(env)...))
 	}
 	s.tables = []table{
-		{"16 connections, closed loop:", nil, append(loadColumns(0), column{"MB", 1, true, resident}), nil},
+		{"16 connections, closed loop:", nil, append(loadColumns(0), column{"MB", 1, true, sample.resident, itself}), nil},
 		{"Open loop, at a tenth of that:", nil, loadColumns(1), nil},
 	}
 	return s
 }
 
-func startup(s, _ sample) float64 { return float64(s.ready) / float64(time.Millisecond) }
+func (s sample) startup() float64 { return float64(s.ready) / float64(time.Millisecond) }
 
 // onDisk has no number for the handlers of this program, whose file holds all of them.
-func onDisk(s, _ sample) float64 {
+func (s sample) onDisk() float64 {
 	if s.size == 0 {
 		return math.NaN()
 	}
@@ -206,7 +197,7 @@ func onDisk(s, _ sample) float64 {
 }
 
 // resident is what the processes hold after the loads that ask for all they can give, workers included.
-func resident(s, _ sample) float64 {
+func (s sample) resident() float64 {
 	most := 0.0
 	for _, o := range s.loads {
 		most = max(most, float64(o.Resident))

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-func described(f *testing.F) *model {
+func described(f *testing.F) *description {
 	f.Helper()
-	var m model
+	var m description
 	if err := json.Unmarshal([]byte(toy), &m); err != nil {
 		f.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package loadtest
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -9,11 +10,10 @@ import (
 
 // Gates are what a run must hold; those that are nil or 0 are not asked.
 type Gates struct {
-	MaxP95, MaxP99 time.Duration
-	// MaxErrors is the greatest share of requests that are not answered, or wrongly.
-	MaxErrors *Share
-	// MinRate is the least rate of right answers.
-	MinRate *MinRate
+	MaxP95    time.Duration `name:"max-p95" group:"Gates:" placeholder:"TIME" help:"Greatest 95th percentile of latencies."`
+	MaxP99    time.Duration `name:"max-p99" group:"Gates:" placeholder:"TIME" help:"Greatest 99th percentile of latencies."`
+	MaxErrors *Share        `group:"Gates:" placeholder:"SHARE" help:"Greatest share of requests that fail or are answered wrongly, such as 0.1%."`
+	MinRate   *MinRate      `group:"Gates:" placeholder:"RATE" help:"Least rate of right answers: a share of the one asked, such as 95%, or an absolute one, such as 900/s."`
 }
 
 // Share is a part of a whole, from 0 to 1.
@@ -113,11 +113,6 @@ func (g Gates) ofSearch(held *Summary, last []Verdict) []Verdict {
 }
 
 // broken returns the verdicts on gates that did not hold.
-func broken(list []Verdict) (b []Verdict) {
-	for _, v := range list {
-		if !v.Held {
-			b = append(b, v)
-		}
-	}
-	return b
+func broken(list []Verdict) []Verdict {
+	return slices.DeleteFunc(slices.Clone(list), func(v Verdict) bool { return v.Held })
 }

@@ -104,10 +104,6 @@ func defaults(f *fake, o Options) Options {
 	return o
 }
 
-func constant(rate float64, d time.Duration) []Stage {
-	return []Stage{{From: rate, To: rate, Duration: d}}
-}
-
 func ramp(to float64, d time.Duration) []Stage { return []Stage{{To: to, Duration: d, Ramp: true}} }
 
 // around allows what a bucket of the histogram rounds away.

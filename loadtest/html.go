@@ -9,7 +9,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -60,65 +59,59 @@ type bar struct {
 // The area that a plot is drawn in, in units of the view box.
 const plotLeft, plotRight, plotTop, plotBottom = 64.0, 884.0, 12.0, 208.0
 
-// axis maps values onto a stretch of the view box.
+// axis maps values onto a stretch of the view box. A logarithmic one maps the
+// exponents of ten.
 type axis struct {
-	low, high, start, end float64
-	log                   bool
-	format                func(float64) string
+	low, high, step, start, end float64
+	format                      func(float64) string
 }
 
+// linear is an axis from 0, with ticks at multiples of 1, 2 or 5 of a power of ten.
 func linear(high, start, end float64, format func(float64) string) axis {
-	return axis{0, high, start, end, false, format}
+	step := math.Pow(10, math.Floor(math.Log10(high/5)))
+	for _, m := range []float64{5, 2} {
+		if high/(step*m) >= 5 {
+			step *= m
+			break
+		}
+	}
+	return axis{0, high, step, start, end, format}
 }
 
-// decades is a logarithmic axis of whole decades for latencies in seconds.
+// decades is a logarithmic axis of whole decades, for latencies.
 func decades(low, high, start, end float64) axis {
-	low = math.Pow(10, math.Floor(math.Log10(max(low, 1e-6))))
-	high = math.Pow(10, math.Ceil(math.Log10(max(high, low*1.01))))
-	return axis{low, high, start, end, true, latency}
+	low = math.Floor(low)
+	return axis{low, max(low+1, math.Ceil(high)), 1, start, end, func(exponent float64) string {
+		return Seconds{time.Duration(math.Pow(10, exponent) * float64(time.Second))}.String()
+	}}
 }
+
+// exponent is where a latency is on a logarithmic axis, which begins at a microsecond.
+func exponent(s Seconds) float64 { return math.Log10(max(s.Seconds(), 1e-6)) }
 
 func (a axis) at(v float64) float64 {
-	share := (v - a.low) / (a.high - a.low)
-	if a.log {
-		share = math.Log(max(v, a.low)/a.low) / math.Log(a.high/a.low)
-	}
-	// A hundredth of a unit is nothing that one sees.
-	return math.Round((a.start+share*(a.end-a.start))*100) / 100
+	at := a.start + (v-a.low)/(a.high-a.low)*(a.end-a.start)
+	return math.Round(at*100) / 100 // less is nothing that one sees
 }
 
-// ticks returns round values: powers of ten, or multiples of 1, 2 or 5 of one.
 func (a axis) ticks() (list []mark) {
-	next := func(v float64) float64 { return v * 10 }
-	if !a.log {
-		step := math.Pow(10, math.Floor(math.Log10(a.high/5)))
-		for _, m := range []float64{5, 2} {
-			if a.high/(step*m) >= 5 {
-				step *= m
-				break
-			}
-		}
-		next = func(v float64) float64 { return v + step }
-	}
-	for v := a.low; v <= a.high*1.001; v = next(v) {
+	for v := a.low; v <= a.high+a.step/100; v += a.step {
 		list = append(list, mark{a.at(v), a.format(v)})
 	}
 	return list
 }
 
-func latency(v float64) string { return Seconds{time.Duration(v * float64(time.Second))}.String() }
-
 func plain(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
 
 func clock(v float64) string { return time.Duration(math.Round(v) * float64(time.Second)).String() }
 
-// plot draws lines over time; a value below 0 is none, and leaves a gap.
+// plot draws lines over time; where a value is none, NaN, it leaves a gap.
 func plot(title string, xs []float64, log bool, lines ...line) *chart {
-	low, high := math.Inf(1), 0.0
+	low, high := math.Inf(1), math.Inf(-1)
 	for _, l := range lines {
 		for _, v := range l.values {
-			if high = max(high, v); v >= 0 {
-				low = min(low, v)
+			if !math.IsNaN(v) {
+				low, high = min(low, v), max(high, v)
 			}
 		}
 	}
@@ -128,28 +121,21 @@ func plot(title string, xs []float64, log bool, lines ...line) *chart {
 		y = decades(low, high, plotBottom, plotTop)
 	}
 	c := &chart{Title: title, XTicks: x.ticks(), YTicks: y.ticks(), Lines: lines}
-	for i := range lines {
-		var path strings.Builder
-		pen := 'M'
-		for j, v := range lines[i].values {
-			if v < 0 {
-				pen = 'M'
+	for _, at := range xs {
+		c.Hovers = append(c.Hovers, bar{x.at(at), plotTop, x.at(width) - plotLeft, plotBottom - plotTop, "at " + clock(at)})
+	}
+	for i, l := range lines {
+		pen := "M"
+		for j, v := range l.values {
+			if math.IsNaN(v) {
+				pen = "M"
 				continue
 			}
 			// A point alone is a line of no length, which round caps show.
-			fmt.Fprintf(&path, "%c%g %gh0", pen, x.at(xs[j]), y.at(v))
-			pen = 'L'
+			lines[i].Path += fmt.Sprintf("%s%g %gh0", pen, x.at(xs[j]), y.at(v))
+			pen = "L"
+			c.Hovers[j].Text += fmt.Sprintf("\n%s %s", l.Name, y.format(v))
 		}
-		lines[i].Path = path.String()
-	}
-	for i, at := range xs {
-		b := bar{X: x.at(at), Y: plotTop, Width: x.at(width) - plotLeft, Height: plotBottom - plotTop, Text: "at " + clock(at)}
-		for _, l := range lines {
-			if v := l.values[i]; v >= 0 {
-				b.Text += fmt.Sprintf("\n%s %s", l.Name, y.format(v))
-			}
-		}
-		c.Hovers = append(c.Hovers, b)
 	}
 	return c
 }
@@ -168,9 +154,9 @@ func (r *Report) charts() []*chart {
 	percentile := func(name string, of func(Summary) Seconds) line {
 		return over(name, r.Points, func(p Summary) float64 {
 			if p.Requests == 0 {
-				return -1
+				return math.NaN()
 			}
-			return of(p).Seconds()
+			return exponent(of(p))
 		})
 	}
 	latencies := plot("Latency over time", xs, true,
@@ -199,12 +185,12 @@ func (r *Report) charts() []*chart {
 
 // distribution draws the histogram, in bars an eighth of a doubling wide.
 func (r *Report) distribution() *chart {
-	x := decades(r.Histogram[0].From.Seconds(), r.Total.Max.Seconds(), plotLeft, plotRight)
-	edge := func(i int) float64 { return x.low * math.Exp2(float64(i)/8) }
+	x := decades(exponent(r.Histogram[0].From), exponent(r.Total.Max), plotLeft, plotRight)
+	edge := func(i int) float64 { return x.low + float64(i)*math.Log10(2)/8 }
 	counts := make(map[int]float64)
 	most := 1.0
 	for _, b := range r.Histogram {
-		i := int(math.Log2(max(b.From.Seconds(), x.low)/x.low) * 8)
+		i := int((exponent(b.From)-x.low)/math.Log10(2)*8 + 1e-9) // one on an edge opens the next
 		counts[i] += float64(b.Count)
 		most = max(most, counts[i])
 	}
@@ -213,8 +199,8 @@ func (r *Report) distribution() *chart {
 	for _, i := range slices.Sorted(maps.Keys(counts)) {
 		left, top := x.at(edge(i)), y.at(counts[i])
 		c.Bars = append(c.Bars, bar{left, top, max(1, x.at(edge(i+1))-left-1), plotBottom - top,
-			fmt.Sprintf("%s to %s: %s", latency(edge(i)), latency(edge(i+1)), plain(counts[i]))})
+			fmt.Sprintf("%s to %s: %s", x.format(edge(i)), x.format(edge(i+1)), plain(counts[i]))})
 	}
-	c.Marks = []mark{{x.at(r.Total.P50.Seconds()), "p50"}, {x.at(r.Total.P99.Seconds()), "p99"}}
+	c.Marks = []mark{{x.at(exponent(r.Total.P50)), "p50"}, {x.at(exponent(r.Total.P99)), "p99"}}
 	return c
 }

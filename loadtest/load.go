@@ -1,7 +1,6 @@
 package loadtest
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -36,6 +35,10 @@ func (s Stage) after(n float64) time.Duration {
 	return time.Duration(2 * n / (s.From + math.Sqrt(math.Max(0, s.From*s.From+2*slope*n))) * float64(time.Second))
 }
 
+func constant(rate float64, d time.Duration) []Stage {
+	return []Stage{{From: rate, To: rate, Duration: d}}
+}
+
 // Stages are a load given stage by stage.
 type Stages []Stage
 
@@ -48,7 +51,7 @@ func (l *Stages) UnmarshalText(text []byte) error {
 		if err != nil || fault != nil || d <= 0 {
 			return fmt.Errorf("%q is no RATE/s:TIME, such as 100/s:30s", part)
 		}
-		*l = append(*l, Stage{From: r, To: r, Duration: d})
+		*l = append(*l, constant(r, d)...)
 	}
 	return nil
 }
@@ -93,43 +96,31 @@ func parseRate(text string) (float64, error) {
 	return rate, nil
 }
 
-// schedule says when each request of an attack is meant to be sent. It is what
-// makes the loop open: no answer, however late, moves a later request.
+// requests is how many the stage asks for.
+func (s Stage) requests() float64 { return (s.From + s.To) / 2 * s.Duration.Seconds() }
+
+// schedule hands out, one by one, when the requests of an attack are due. It is
+// what makes the loop open: no answer, however late, moves a later request.
 type schedule struct {
-	stages []Stage
-	// ends are the stages' ends, in time and in requests.
-	ends  []time.Duration
-	sums  []float64
-	total uint64
+	phases []*phase // those that ask for more
+	// n is how many were handed out, before how many of them by earlier phases.
+	n, before float64
 }
 
-func newSchedule(stages []Stage) (*schedule, error) {
-	s := &schedule{stages: stages}
-	var end time.Duration
-	var sum float64
-	for _, stage := range stages {
-		end += stage.Duration
-		sum += (stage.From + stage.To) / 2 * stage.Duration.Seconds()
-		s.ends, s.sums = append(s.ends, end), append(s.sums, sum)
+// next returns when the next request is due, and the phase that asks for it.
+func (s *schedule) next() (p *phase, due time.Duration, more bool) {
+	for ; len(s.phases) > 0; s.phases = s.phases[1:] {
+		p = s.phases[0]
+		end := s.before + p.requests()
+		// A rounding error must not ask for one more request at the very end.
+		if s.n < end-1e-6 {
+			due = p.start + p.after(s.n-s.before)
+			s.n++
+			return p, due, true
+		}
+		s.before = end
 	}
-	// A rounding error must not ask for one more request at the very end.
-	if s.total = uint64(math.Ceil(sum - 1e-6)); s.total == 0 {
-		return nil, errors.New("the load asks for no request")
-	}
-	return s, nil
-}
-
-func (s *schedule) end() time.Duration { return s.ends[len(s.ends)-1] }
-
-// at returns the stage of the n-th request, counted from 0, and when it is due
-// after the start of the attack.
-func (s *schedule) at(n uint64) (int, time.Duration) {
-	i, sum, start := 0, 0.0, time.Duration(0)
-	// The tolerance is that of total: request 500 opens the second stage after 500.
-	for ; i < len(s.stages)-1 && float64(n) >= s.sums[i]-1e-6; i++ {
-		sum, start = s.sums[i], s.ends[i]
-	}
-	return i, start + s.stages[i].after(float64(n)-sum)
+	return nil, 0, false
 }
 
 const (
@@ -139,56 +130,63 @@ const (
 	timerSlack = 2 * time.Millisecond
 )
 
-// pacer hands the schedule to vegeta, and notes what vegeta keeps to itself:
-// when the attack began, and from when the latency of each request counts.
-// That is when it was due. The fraction of a millisecond by which the timer of
-// this process fires late is not the server's, so a request that is late for
-// no other reason counts from the moment when the timer fired; one that found
-// all connections busy counts from when it was due.
+// slot is a request's place in the load.
+type slot struct {
+	phase *phase
+	// counts is from when its latency counts. That is when it was due. The
+	// fraction of a millisecond by which the timer of this process fires late is
+	// not the server's, so a request that is late for no other reason counts from
+	// the moment when the timer fired; one that found all connections busy counts
+	// from when it was due.
+	counts time.Duration
+}
+
+// pacer hands the schedule to vegeta, and notes what vegeta keeps to itself: the
+// slot of each request. Its times are those of the run, which began at start.
 type pacer struct {
-	*schedule
-	timer *time.Timer
+	schedule
+	start time.Time
+	// until is the latest that a request is sent.
+	until time.Duration
 	done  <-chan struct{}
-	began time.Time
+	timer *time.Timer
 	woke  time.Duration
-	// counts are the starts of the requests under way, by their number.
-	mu     sync.Mutex
-	counts map[uint64]time.Duration
+	// slots are those of the requests under way, by their number.
+	mu    sync.Mutex
+	slots map[uint64]slot
 }
 
 // Pace implements vegeta.Pacer. It waits itself, to see when the timer fired.
-func (p *pacer) Pace(elapsed time.Duration, hits uint64) (time.Duration, bool) {
-	if p.began.IsZero() {
-		p.began = time.Now().Add(-elapsed)
-	}
-	if hits >= p.total || elapsed > p.end()+grace {
+func (p *pacer) Pace(_ time.Duration, number uint64) (wait time.Duration, stop bool) {
+	phase, due, more := p.next()
+	now := time.Since(p.start)
+	if !more || now > p.until {
 		return 0, true
 	}
-	_, due := p.at(hits)
-	if due > elapsed {
-		p.timer.Reset(due - elapsed)
+	if due > now {
+		p.timer.Reset(due - now)
 		select {
 		case <-p.timer.C:
 		case <-p.done:
 			return 0, true
 		}
-		if woke := time.Since(p.began); woke-due <= timerSlack {
+		if woke := time.Since(p.start); woke-due <= timerSlack {
 			p.woke = woke
 		}
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.counts[hits] = max(due, p.woke)
+	p.slots[number] = slot{phase, max(due, p.woke)}
 	return 0, false
-}
-
-// start returns from when the latency of a request counts, once.
-func (p *pacer) start(n uint64) time.Duration {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	defer delete(p.counts, n)
-	return p.counts[n]
 }
 
 // Rate implements vegeta.Pacer; an attack does not ask for it.
 func (p *pacer) Rate(time.Duration) float64 { return 0 }
+
+// take returns the slot of a request, once.
+func (p *pacer) take(number uint64) slot {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	defer delete(p.slots, number)
+	return p.slots[number]
+}

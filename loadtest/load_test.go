@@ -11,19 +11,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// A ramp to 100 a second within 10 s asks for 100·10/2 requests, the stages after it for 100·2 and 50·4.
 func TestSchedule(t *testing.T) {
-	s, err := newSchedule([]Stage{
-		{To: 100, Duration: 10 * time.Second},
-		{From: 100, To: 100, Duration: 2 * time.Second},
-		{From: 50, To: 50, Duration: 4 * time.Second},
-	})
-	require.NoError(t, err)
-	// The ramp asks for 100·10/2, the stages for 100·2 and 50·4.
-	assert.EqualValues(t, 900, s.total)
+	var phases []*phase
+	at := time.Duration(0)
+	for _, s := range []Stage{{To: 100, Duration: 10 * time.Second}, {From: 100, To: 100, Duration: 2 * time.Second}, {From: 50, To: 50, Duration: 4 * time.Second}} {
+		phases = append(phases, &phase{s, tally{start: at}})
+		at += s.Duration
+	}
+	plan := schedule{phases: phases}
+	var asked []*phase
+	var due []time.Duration
+	for p, at, more := plan.next(); more; p, at, more = plan.next() {
+		asked, due = append(asked, p), append(due, at)
+	}
+	require.Len(t, due, 900)
 	for _, c := range []struct {
-		n     uint64
-		stage int
-		due   time.Duration
+		n, phase int
+		due      time.Duration
 	}{
 		{0, 0, 0},
 		{125, 0, 5 * time.Second}, // 10·t²/2 = 125
@@ -34,12 +39,27 @@ func TestSchedule(t *testing.T) {
 		{700, 2, 12 * time.Second},
 		{899, 2, 16*time.Second - 20*time.Millisecond},
 	} {
-		stage, due := s.at(c.n)
-		assert.Equal(t, c.stage, stage, c.n)
-		assert.InDelta(t, c.due.Seconds(), due.Seconds(), 1e-6, c.n)
+		assert.Same(t, phases[c.phase], asked[c.n], c.n)
+		assert.InDelta(t, c.due.Seconds(), due[c.n].Seconds(), 1e-6, c.n)
 	}
-	_, err = newSchedule(nil)
-	require.ErrorContains(t, err, "no request")
+}
+
+func TestLoadOfOptions(t *testing.T) {
+	steps := &Steps{From: 20, Factor: 2}
+	stages := Stages{{From: 5, To: 5, Duration: time.Second}, {From: 9, To: 9, Duration: time.Second}}
+	for name, c := range map[string]struct {
+		o    Options
+		want []Stage
+	}{
+		"no rate":             {Options{Duration: time.Minute}, []Stage{{From: 100, To: 100, Duration: time.Minute}}},
+		"a rate after a ramp": {Options{Rate: 7, Ramp: time.Second, Duration: time.Minute}, []Stage{{To: 7, Duration: time.Second, Ramp: true}, {From: 7, To: 7, Duration: time.Minute}}},
+		"stages":              {Options{Stages: stages, Duration: time.Minute}, stages},
+		"stages after a ramp": {Options{Stages: stages, Ramp: time.Second}, []Stage{{To: 5, Duration: time.Second, Ramp: true}, stages[0], stages[1]}},
+		"steps":               {Options{Steps: steps, Duration: time.Minute}, nil},
+		"steps after a ramp":  {Options{Steps: steps, Ramp: time.Second}, []Stage{{To: 20, Duration: time.Second, Ramp: true}}},
+	} {
+		assert.Equal(t, c.want, append([]Stage(nil), c.o.stages()...), name)
+	}
 }
 
 func TestFlags(t *testing.T) {
@@ -122,6 +142,9 @@ func FuzzFlags(f *testing.F) {
 			assert.Greater(t, steps.From*steps.Factor+steps.Increment, steps.From)
 		}
 		var least MinRate
-		_ = least.UnmarshalText([]byte(text))
+		if least.UnmarshalText([]byte(text)) == nil {
+			assert.True(t, least.Share >= 0 && least.Share <= 1, text)
+			assert.True(t, least.Absolute == 0 || least.Absolute >= 0.01, text)
+		}
 	})
 }

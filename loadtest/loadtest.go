@@ -10,42 +10,62 @@
 package loadtest
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
-	"os"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
 )
 
-// Options are what to ask of whom.
+// Options are what to ask of whom. Their tags make them the flags of
+// cmd/loadtest, and are what tells of them.
 type Options struct {
-	// Target is the address of the server, as in http://localhost:8000.
-	Target string
-	// Model is one of the target's; it may be empty when there is only one.
-	Model string
-	// Replay is a file of instances; when empty, they are drawn from the schema by Seed.
-	Replay string
-	Seed   uint64
-	// Stages are the load. With Steps they are only what leads to it, and each
-	// step takes StepDuration.
-	Stages       []Stage
-	Steps        *Steps
-	StepDuration time.Duration
-	// Connections bounds the requests that are under way at once.
-	Connections int
-	// Timeout bounds each request, Wait how long the target may take to be ready.
-	Timeout, Wait time.Duration
-	Gates         Gates
+	Target string        `group:"Target:" default:"http://localhost:8000" help:"Address of the server."`
+	Model  string        `group:"Target:" placeholder:"NAME" help:"The target's model to ask; the only one when left out."`
+	Wait   time.Duration `group:"Target:" default:"30s" help:"How long to wait for the target to be ready."`
+
+	Rate        Rate          `group:"Load:" xor:"load" placeholder:"RATE" help:"Requests a second; 100 when left out."`
+	Stages      Stages        `group:"Load:" xor:"load" placeholder:"RATE/s:TIME,…" help:"Rates one after the other, in place of --rate and --duration."`
+	Steps       *Steps        `group:"Load:" xor:"load" placeholder:"FROM,xFACTOR" help:"Raise the rate step by step, each as long as --duration, until a gate breaks or less than 95% of the rate is answered; also FROM,+INCREMENT. The last rate that was held is the knee."`
+	Ramp        time.Duration `group:"Load:" default:"0s" help:"Rise from 0 to the first rate over this time, which no gate judges."`
+	Duration    time.Duration `group:"Load:" default:"30s" help:"How long to ask at --rate, or at each step."`
+	Connections int           `group:"Load:" default:"256" help:"Most requests under way at once; those that find none free start late, and that counts."`
+	Timeout     time.Duration `group:"Load:" default:"10s" help:"How long a request may take from when it is sent."`
+	Replay      string        `group:"Load:" placeholder:"FILE" help:"Instances to send: JSON Lines, or the log of tepal serve --log-payloads. Without it they are drawn from the model's schema."`
+	Seed        uint64        `group:"Load:" default:"1" help:"Seed of what is drawn."`
+
+	Gates Gates `embed:""`
+
 	// Progress is told once a second how the run goes; it may be nil.
-	Progress func(Progress)
+	Progress func(Progress) `kong:"-"`
 	// Replicas is asked every five seconds for the state of an autoscaler; it may be nil.
-	Replicas func(context.Context) (Replicas, error)
+	Replicas func(context.Context) (Replicas, error) `kong:"-"`
 	// Transport carries the requests; nil for HTTP.
-	Transport http.RoundTripper
+	Transport http.RoundTripper `kong:"-"`
+}
+
+// stages are the load; with Steps only what leads to it.
+func (o *Options) stages() []Stage {
+	rate, list := float64(cmp.Or(o.Rate, 100)), []Stage(o.Stages)
+	switch {
+	case o.Steps != nil:
+		rate = o.Steps.From
+	case list != nil:
+		rate = list[0].From
+	default:
+		list = constant(rate, o.Duration)
+	}
+	if o.Ramp > 0 {
+		list = slices.Insert(slices.Clone(list), 0, Stage{To: rate, Duration: o.Ramp, Ramp: true})
+	}
+	return list
 }
 
 // Run waits for the target, loads it, and reports. When the context ends, the
@@ -69,16 +89,15 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 	second := time.NewTicker(time.Second)
 	defer second.Stop()
 	r.ticks, r.start = second.C, time.Now()
+	var watching sync.WaitGroup
+	watched, stop := context.WithCancel(ctx)
 	if o.Replicas != nil {
-		watching, stop := context.WithCancel(ctx)
-		r.scaling = r.watch(watching)
-		defer func() {
-			stop()
-			for range r.scaling { // until it has ended
-			}
-		}()
+		watching.Go(func() { r.watch(watched) })
 	}
-	if err := r.load(ctx); err != nil {
+	err := r.load(ctx)
+	stop()
+	watching.Wait()
+	if err != nil {
 		return nil, err
 	}
 	return r.report(isOver(ctx)), nil
@@ -89,14 +108,15 @@ type runner struct {
 	Options
 	recorder
 	client   *http.Client
-	model    *model
+	model    *description
 	protocol Protocol
 	targets  []vegeta.Target
 	next     atomic.Uint64
 	start    time.Time
 	ticks    <-chan time.Time
 	told     time.Duration
-	scaling  <-chan func()
+	// replicas and trouble are what was seen of the autoscaler; one goroutine
+	// writes them, and ends before they are read.
 	replicas []Replicas
 	trouble  string
 	// held is the last step that passed its gates, verdicts are those on the last.
@@ -117,25 +137,12 @@ func (r *runner) prepare(ctx context.Context, base string) (err error) {
 	if r.Replay == "" {
 		instances, err = r.model.draw(r.Seed)
 	} else {
-		instances, err = r.replay()
+		instances, err = r.model.replayFile(r.Replay)
 	}
 	for _, instance := range instances {
 		r.targets = append(r.targets, r.protocol.Target(instance))
 	}
 	return err
-}
-
-func (r *runner) replay() ([][]byte, error) {
-	file, err := os.Open(r.Replay)
-	if err != nil {
-		return nil, err
-	}
-	defer file.Close()
-	instances, err := r.model.replay(file)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", r.Replay, err)
-	}
-	return instances, nil
 }
 
 // maxSteps ends a search for the knee that finds none.
@@ -144,8 +151,8 @@ const maxSteps = 100
 // load runs the stages, and then raises the rate step by step until one breaks
 // a gate.
 func (r *runner) load(ctx context.Context) error {
-	if len(r.Stages) > 0 {
-		if err := r.attack(ctx, r.Stages); err != nil {
+	if stages := r.stages(); len(stages) > 0 {
+		if err := r.attack(ctx, stages); err != nil {
 			return err
 		}
 	}
@@ -153,7 +160,7 @@ func (r *runner) load(ctx context.Context) error {
 		return nil
 	}
 	for rate := r.Steps.From; rate <= maxRate && len(r.phases) < maxSteps; rate = rate*r.Steps.Factor + r.Steps.Increment {
-		if err := r.attack(ctx, []Stage{{From: rate, To: rate, Duration: r.StepDuration}}); err != nil {
+		if err := r.attack(ctx, constant(rate, r.Duration)); err != nil {
 			return err
 		}
 		if isOver(ctx) {
@@ -173,21 +180,22 @@ func isOver(ctx context.Context) bool { return ctx.Err() != nil }
 
 // attack sends what the stages ask for, and records each request.
 func (r *runner) attack(ctx context.Context, stages []Stage) error {
-	plan, err := newSchedule(stages)
-	if err != nil {
-		return err
+	first, end := len(r.phases), time.Since(r.start)
+	for _, s := range stages {
+		r.phases = append(r.phases, &phase{s, tally{start: end, length: s.Duration}})
+		end += s.Duration
 	}
-	p := &pacer{schedule: plan, timer: time.NewTimer(0), done: ctx.Done(), counts: make(map[uint64]time.Duration)}
-	first, offset, until := len(r.phases), time.Since(r.start), plan.end()+grace
-	for i, s := range stages {
-		r.phases = append(r.phases, &phase{s, tally{start: offset + plan.ends[i] - s.Duration, length: s.Duration}})
+	plan := schedule{phases: r.phases[first:]}
+	p := &pacer{schedule: plan, start: r.start, until: end + grace, done: ctx.Done(), timer: time.NewTimer(0), slots: make(map[uint64]slot)}
+	if _, _, asks := plan.next(); !asks {
+		return errors.New("the load asks for no request")
 	}
 	attacker := vegeta.NewAttacker(vegeta.Client(r.client), vegeta.MaxWorkers(uint64(r.Connections)))
 	results := attacker.Attack(func(t *vegeta.Target) error {
 		*t = r.targets[(r.next.Add(1)-1)%uint64(len(r.targets))]
 		return nil
 	}, p, 0, "")
-	sent := uint64(0)
+	sent, until := 0, p.until
 	for done := ctx.Done(); results != nil; {
 		select {
 		case result, ok := <-results:
@@ -197,39 +205,35 @@ func (r *runner) attack(ctx context.Context, stages []Stage) error {
 			}
 			sent++
 			// The schedule, not the moment of sending, is where latency begins.
-			stage, _ := plan.at(result.Seq)
-			due := p.began.Sub(r.start) + p.start(result.Seq)
+			due := p.take(result.Seq)
 			r.add(sample{
-				phase: r.phases[first+stage], due: due, done: max(due, result.End().Sub(r.start)),
+				phase: due.phase, due: due.counts, done: max(due.counts, result.End().Sub(r.start)),
 				sent: result.Latency, failure: verdict(r.protocol, result),
 			})
 		case <-r.ticks:
 			r.tell()
-		case apply := <-r.scaling:
-			apply()
 		case <-done:
 			attacker.Stop()
-			done, until = nil, time.Since(r.start)-offset
+			done, until = nil, time.Since(r.start)
 		}
 	}
-	r.settle(plan, first, sent, until)
+	r.settle(r.phases[first:], sent, until)
 	return nil
 }
 
 // settle records the requests that were due and never sent, because all
 // connections were busy until the end: leaving them out would hide the worst.
 // What they waited until then is the least that they would have taken.
-func (r *runner) settle(plan *schedule, first int, sent uint64, until time.Duration) {
-	offset := r.phases[first].start
-	for n := sent; n < plan.total; n++ {
-		stage, due := plan.at(n)
-		if due > until {
-			break
-		}
-		r.add(sample{phase: r.phases[first+stage], due: offset + due, done: offset + until, failure: notSent})
+func (r *runner) settle(phases []*phase, sent int, until time.Duration) {
+	plan := schedule{phases: phases}
+	for range sent {
+		plan.next()
 	}
-	for _, p := range r.phases[first:] {
-		p.length = max(0, min(p.length, offset+until-p.start))
+	for p, due, more := plan.next(); more && due <= until; p, due, more = plan.next() {
+		r.add(sample{phase: p, due: due, done: until, failure: notSent})
+	}
+	for _, p := range phases {
+		p.length = max(0, min(p.length, until-p.start))
 	}
 }
 

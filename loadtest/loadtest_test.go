@@ -140,7 +140,7 @@ func TestAnswers(t *testing.T) {
 func TestKnee(t *testing.T) {
 	steps := &Steps{From: 50, Factor: 2}
 	r := bubble(t, &fake{answer: always(6 * time.Millisecond)}, Options{
-		Stages: ramp(50, time.Second), Steps: steps, StepDuration: 3 * time.Second, Connections: 1,
+		Stages: ramp(50, time.Second), Steps: steps, Duration: 3 * time.Second, Connections: 1,
 		Gates: Gates{MinRate: &MinRate{Absolute: 90}},
 	})
 	require.NotNil(t, r.Knee.Held)
@@ -156,7 +156,7 @@ func TestKnee(t *testing.T) {
 
 	// A latency ends it too, and it fails when not even the first step is held.
 	r = bubble(t, &fake{answer: always(6 * time.Millisecond)}, Options{
-		Steps: steps, StepDuration: time.Second, Gates: Gates{MaxP99: 5 * time.Millisecond},
+		Steps: steps, Duration: time.Second, Gates: Gates{MaxP99: 5 * time.Millisecond},
 	})
 	assert.Nil(t, r.Knee.Held)
 	require.Len(t, r.Broken(), 1)

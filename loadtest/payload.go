@@ -12,37 +12,26 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/url"
+	"os"
 	"slices"
 	"time"
+
+	"github.com/tepalhq/tepal/model"
 )
 
-// model is what the target says of one of its models: GET /models/NAME.
-type model struct {
-	Name    string `json:"name"`
-	Version string `json:"version"`
-	Digest  string `json:"digest"`
-	Task    string `json:"task"`
-	Schema  struct {
-		Features []feature `json:"features"`
-		Outputs  []output  `json:"outputs"`
-	} `json:"schema"`
-	Classes []any `json:"classes"`
-}
-
-type output struct {
-	Role string `json:"role"`
-}
-
-type feature struct {
-	Name    string   `json:"name"`
-	Type    string   `json:"type"`
-	Minimum *float64 `json:"minimum"`
-	Maximum *float64 `json:"maximum"`
-	Example any      `json:"example"`
+// description is what the target says of one of its models: as much of a
+// model.Document as a load test needs.
+type description struct {
+	Name    string               `json:"name"`
+	Version string               `json:"version"`
+	Digest  string               `json:"digest"`
+	Task    model.Task           `json:"task"`
+	Schema  model.SchemaDocument `json:"schema"`
+	Classes []any                `json:"classes"`
 }
 
 // isClass reports whether a label, as JSON has it, is one of the classes.
-func (m *model) isClass(label any) bool {
+func (m *description) isClass(label any) bool {
 	switch label.(type) {
 	case string, float64:
 		return slices.Contains(m.Classes, label)
@@ -50,8 +39,8 @@ func (m *model) isClass(label any) bool {
 	return false
 }
 
-func (m *model) hasProbabilities() bool {
-	return slices.Contains(m.Schema.Outputs, output{"probabilities"})
+func (m *description) hasProbabilities() bool {
+	return slices.ContainsFunc(m.Schema.Outputs, func(o model.Output) bool { return o.Role == model.RoleProbabilities })
 }
 
 // patience is how long one question about readiness or models may take.
@@ -73,11 +62,12 @@ func fetch(ctx context.Context, client *http.Client, address string, into any) e
 	body, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
 	switch {
 	case err != nil:
-		return err
 	case resp.StatusCode != http.StatusOK:
-		return fmt.Errorf("GET %s: %s: %s", address, resp.Status, body[:min(len(body), 200)])
+		err = fmt.Errorf("%s: %s", resp.Status, body[:min(len(body), 200)])
+	default:
+		err = json.Unmarshal(body, into)
 	}
-	if err := json.Unmarshal(body, into); err != nil {
+	if err != nil {
 		return fmt.Errorf("GET %s: %w", address, err)
 	}
 	return nil
@@ -105,10 +95,10 @@ func awaitReady(ctx context.Context, client *http.Client, base string, wait time
 
 // describe reads the document of the model of that name, or of the only one
 // when the name is empty.
-func describe(ctx context.Context, client *http.Client, base, name string) (*model, error) {
+func describe(ctx context.Context, client *http.Client, base, name string) (*description, error) {
 	if name == "" {
 		var list struct {
-			Models []model `json:"models"`
+			Models []description `json:"models"`
 		}
 		if err := fetch(ctx, client, base+"/models", &list); err != nil {
 			return nil, err
@@ -118,7 +108,7 @@ func describe(ctx context.Context, client *http.Client, base, name string) (*mod
 		}
 		name = list.Models[0].Name
 	}
-	var m model
+	var m description
 	return &m, fetch(ctx, client, base+"/models/"+url.PathEscape(name), &m)
 }
 
@@ -128,13 +118,13 @@ const maxPayloads = 10_000
 
 // draw makes instances within what the schema says of each feature. The same
 // schema and seed give the same ones.
-func (m *model) draw(seed uint64) ([][]byte, error) {
+func (m *description) draw(seed uint64) ([][]byte, error) {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	list := make([][]byte, maxPayloads)
 	for i := range list {
 		instance := make(map[string]any)
 		for _, f := range m.Schema.Features {
-			if instance[f.Name] = f.draw(rng); instance[f.Name] == nil {
+			if instance[f.Name] = draw(&f, rng); instance[f.Name] == nil {
 				return nil, fmt.Errorf("the model has no example of the feature %s to send: give a file of instances by --replay", f.Name)
 			}
 		}
@@ -146,15 +136,15 @@ func (m *model) draw(seed uint64) ([][]byte, error) {
 	return list, nil
 }
 
-// draw returns a value; nil for a string without an example.
-func (f *feature) draw(rng *rand.Rand) any {
+// draw returns a value of a feature; nil for a string without an example.
+func draw(f *model.FeatureDocument, rng *rand.Rand) any {
 	low, high := 0.0, 1.0
 	if f.Minimum != nil && f.Maximum != nil {
 		low, high = *f.Minimum, *f.Maximum
 	} else if example, ok := f.Example.(float64); ok {
 		low, high = example, example
 	}
-	switch f.Type {
+	switch f.JSONType {
 	case "number":
 		return round(low+rng.Float64()*(high-low), low, high)
 	case "integer":
@@ -175,23 +165,35 @@ func round(v, low, high float64) float64 {
 	return min(high, max(low, math.Round(v*scale)/scale))
 }
 
+// replayFile reads instances from a file.
+func (m *description) replayFile(path string) ([][]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	instances, err := m.replay(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return instances, nil
+}
+
 // replay reads instances from JSON Lines, or from the payload lines of a log
 // of tepal serve; when there is one of those, all other lines are passed over.
 // The first maxPayloads are kept.
-func (m *model) replay(in io.Reader) ([][]byte, error) {
+func (m *description) replay(in io.Reader) ([][]byte, error) {
 	var plain, logged [][]byte
 	var fault error
-	lines := bufio.NewReader(in)
-	for number := 1; len(logged) < maxPayloads; number++ {
-		line, err := lines.ReadBytes('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, err
-		}
+	lines := bufio.NewScanner(in)
+	lines.Buffer(nil, 1<<30)
+	for number := 1; len(logged) < maxPayloads && lines.Scan(); number++ {
+		line := bytes.TrimSpace(lines.Bytes())
 		var payload struct {
 			Message   string            `json:"message"`
 			Instances []json.RawMessage `json:"instances"`
 		}
-		switch line = bytes.TrimSpace(line); {
+		switch {
 		case len(line) == 0:
 		case json.Unmarshal(line, &payload) == nil && payload.Message == "payload":
 			for _, instance := range payload.Instances {
@@ -200,13 +202,12 @@ func (m *model) replay(in io.Reader) ([][]byte, error) {
 		case !json.Valid(line) && fault == nil:
 			fault = fmt.Errorf("line %d is no JSON", number)
 		case len(plain) < maxPayloads:
-			plain = append(plain, m.named(line))
-		}
-		if err != nil {
-			break
+			plain = append(plain, m.named(bytes.Clone(line)))
 		}
 	}
 	switch {
+	case lines.Err() != nil:
+		return nil, lines.Err()
 	case len(logged) > 0:
 		return logged, nil
 	case fault == nil && len(plain) == 0:
@@ -217,7 +218,7 @@ func (m *model) replay(in io.Reader) ([][]byte, error) {
 
 // named turns an instance that is an array of values into an object; whatever
 // does not fit the schema is sent as it is, for the target to refuse.
-func (m *model) named(instance []byte) []byte {
+func (m *description) named(instance []byte) []byte {
 	var values []json.RawMessage
 	if json.Unmarshal(instance, &values) != nil || len(values) != len(m.Schema.Features) {
 		return instance
@@ -226,9 +227,6 @@ func (m *model) named(instance []byte) []byte {
 	for i, f := range m.Schema.Features {
 		object[f.Name] = values[i]
 	}
-	text, err := json.Marshal(object)
-	if err != nil {
-		return instance
-	}
+	text, _ := json.Marshal(object) // values that were JSON are JSON
 	return text
 }

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	vegeta "github.com/tsenart/vegeta/v12/lib"
+
+	"github.com/tepalhq/tepal/model"
 )
 
 // Protocol asks for predictions by one wire protocol, and judges its answers.
@@ -24,13 +26,13 @@ type Protocol interface {
 
 // rest is Tepal's own JSON, POST /predict.
 type rest struct {
-	url    string
-	header http.Header
-	model  *model
+	url       string
+	header    http.Header
+	described *description
 }
 
-func newREST(base string, m *model) *rest {
-	return &rest{url: base + "/predict", model: m, header: http.Header{"Content-Type": {"application/json"}}}
+func newREST(base string, m *description) *rest {
+	return &rest{url: base + "/predict", described: m, header: http.Header{"Content-Type": {"application/json"}}}
 }
 
 func (r *rest) Target(instance []byte) vegeta.Target {
@@ -50,12 +52,12 @@ func (r *rest) Check(body []byte) string {
 	for _, p := range answer.Probabilities {
 		sum += p
 	}
-	switch regression := r.model.Task == "regression"; {
+	switch regression := r.described.Task == model.Regression; {
 	case regression && !isValue(answer.Value):
 		return "wrong answer: no value"
-	case !regression && !r.model.isClass(answer.Label):
+	case !regression && !r.described.isClass(answer.Label):
 		return "wrong answer: the label is none of the classes"
-	case !regression && r.model.hasProbabilities() && !(math.Abs(sum-1) <= 1e-3):
+	case !regression && r.described.hasProbabilities() && !(math.Abs(sum-1) <= 1e-3):
 		return "wrong answer: the probabilities do not sum to 1"
 	}
 	return ""

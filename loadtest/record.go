@@ -11,16 +11,16 @@ const maxBins = 300
 // in which they arrived.
 type tally struct {
 	start, length time.Duration
-	asked, right  uint64
+	right         uint64
 	failures      map[string]uint64
-	// latency counts from when a request was due; sent from when it was really
-	// sent, which is what one would report without the correction.
+	// latency is of all requests, and counts from when each was due; sent counts
+	// from when it was really sent, which is what one would report without the
+	// correction.
 	latency, sent histogram
 }
 
 func (t *tally) merge(o *tally) {
 	t.length += o.length
-	t.asked += o.asked
 	t.right += o.right
 	t.latency.merge(&o.latency)
 	t.sent.merge(&o.sent)
@@ -65,11 +65,12 @@ type recorder struct {
 
 func (r *recorder) bin(at time.Duration) *tally {
 	for ; at/r.width >= maxBins; r.width *= 2 {
-		for i := 0; i < len(r.bins); i += 2 {
-			if i+1 < len(r.bins) {
-				r.bins[i].merge(r.bins[i+1])
+		for i, b := range r.bins {
+			if i%2 == 0 {
+				r.bins[i/2] = b
+			} else {
+				r.bins[i/2].merge(b)
 			}
-			r.bins[i/2] = r.bins[i]
 		}
 		r.bins = r.bins[:(len(r.bins)+1)/2]
 	}
@@ -92,7 +93,6 @@ func (r *recorder) add(s sample) {
 		r.errors++
 	}
 	for _, t := range []*tally{r.bin(s.due), &s.phase.tally, &r.recent} {
-		t.asked++
 		t.latency.add(s.done - s.due)
 		t.sent.add(s.sent)
 		if s.failure != "" {

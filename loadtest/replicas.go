@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"os/exec"
 	"time"
 )
@@ -22,7 +23,7 @@ type Replicas struct {
 
 func (r Replicas) cpu() float64 {
 	if r.CPU == nil {
-		return -1
+		return math.NaN()
 	}
 	return float64(*r.CPU)
 }
@@ -84,32 +85,24 @@ func parseReplicas(list []byte, deployment string) (Replicas, error) {
 	return Replicas{}, fmt.Errorf("no autoscaler scales the deployment %s", deployment)
 }
 
-// watch asks every five seconds until the context ends, and hands on answers
-// that apply themselves to the run. No cluster is no failure.
-func (r *runner) watch(ctx context.Context) <-chan func() {
-	answers := make(chan func())
-	go func() {
-		defer close(answers)
-		every := time.NewTicker(5 * time.Second)
-		defer every.Stop()
-		for {
-			seen, err := r.Replicas(ctx)
-			seen.At = Seconds{time.Since(r.start)}
-			apply := func() { r.replicas = append(r.replicas, seen) }
-			if err != nil {
-				apply = func() { r.trouble = err.Error() }
-			}
-			select {
-			case answers <- apply:
-			case <-ctx.Done():
-				return
-			}
-			select {
-			case <-every.C:
-			case <-ctx.Done():
-				return
-			}
+// watch asks every five seconds until the context ends. No cluster is no failure.
+func (r *runner) watch(ctx context.Context) {
+	every := time.NewTicker(5 * time.Second)
+	defer every.Stop()
+	for {
+		seen, err := r.Replicas(ctx)
+		switch seen.At = (Seconds{time.Since(r.start)}); {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			r.trouble = err.Error()
+		default:
+			r.replicas = append(r.replicas, seen)
 		}
-	}()
-	return answers
+		select {
+		case <-every.C:
+		case <-ctx.Done():
+			return
+		}
+	}
 }

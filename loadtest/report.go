@@ -58,11 +58,11 @@ func (t *tally) summary(name string) Summary {
 	for _, n := range t.failures {
 		errors += n
 	}
-	h, seconds, asked := &t.latency, max(t.length, 1).Seconds(), max(t.asked, 1)
+	h, seconds, requests := &t.latency, max(t.length, 1).Seconds(), max(t.latency.n, 1)
 	return Summary{
-		Name: name, At: Seconds{t.start}, Duration: Seconds{t.length}, Requests: t.asked, Errors: t.failures,
-		AskedRate: float64(t.asked) / seconds, RightRate: float64(t.right) / seconds, ErrorShare: Share(float64(errors) / float64(asked)),
-		Mean: Seconds{h.sum / time.Duration(asked)}, P50: h.quantile(0.5), P90: h.quantile(0.9), P95: h.quantile(0.95),
+		Name: name, At: Seconds{t.start}, Duration: Seconds{t.length}, Requests: h.n, Errors: t.failures,
+		AskedRate: float64(h.n) / seconds, RightRate: float64(t.right) / seconds, ErrorShare: Share(float64(errors) / float64(requests)),
+		Mean: Seconds{h.sum / time.Duration(requests)}, P50: h.quantile(0.5), P90: h.quantile(0.9), P95: h.quantile(0.95),
 		P99: h.quantile(0.99), P999: h.quantile(0.999), Max: Seconds{h.max}, SentP99: t.sent.quantile(0.99),
 	}
 }
@@ -147,7 +147,7 @@ func (r *runner) report(interrupted bool) *Report {
 		report.Gates = r.Gates.judge(report.Total)
 	}
 	for _, p := range r.phases {
-		if p.asked > 0 {
+		if p.latency.n > 0 {
 			report.Stages = append(report.Stages, p.summary(p.name()))
 		}
 	}

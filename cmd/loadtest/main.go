@@ -1,9 +1,8 @@
 // Command loadtest asks a server for predictions at a given rate and reports
-// how it bore that. It is the flags and exit codes of the package loadtest.
+// how it bore that. It is the command line and exit codes of the package loadtest.
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,24 +37,7 @@ Examples:
 
 // command holds the flags.
 type command struct {
-	Target string        `group:"Target:" default:"http://localhost:8000" help:"Address of the server."`
-	Model  string        `group:"Target:" placeholder:"NAME" help:"The target's model to ask; the only one when left out."`
-	Wait   time.Duration `group:"Target:" default:"30s" help:"How long to wait for the target to be ready."`
-
-	Rate        loadtest.Rate   `group:"Load:" xor:"load" placeholder:"RATE" help:"Requests a second; 100 when left out."`
-	Stages      loadtest.Stages `group:"Load:" xor:"load" placeholder:"RATE/s:TIME,…" help:"Rates one after the other, in place of --rate and --duration."`
-	Steps       *loadtest.Steps `group:"Load:" xor:"load" placeholder:"FROM,xFACTOR" help:"Raise the rate step by step, each as long as --duration, until a gate breaks or less than 95% of the rate is answered; also FROM,+INCREMENT. The last rate that was held is the knee."`
-	Ramp        time.Duration   `group:"Load:" default:"0s" help:"Rise from 0 to the first rate over this time, which no gate judges."`
-	Duration    time.Duration   `group:"Load:" default:"30s" help:"How long to ask at --rate, or at each step."`
-	Connections int             `group:"Load:" default:"256" help:"Most requests under way at once; those that find none free start late, and that counts."`
-	Timeout     time.Duration   `group:"Load:" default:"10s" help:"How long a request may take from when it is sent."`
-	Replay      string          `group:"Load:" placeholder:"FILE" help:"Instances to send: JSON Lines, or the log of tepal serve --log-payloads. Without it they are drawn from the model's schema."`
-	Seed        uint64          `group:"Load:" default:"1" help:"Seed of what is drawn."`
-
-	MaxP95    time.Duration     `name:"max-p95" group:"Gates:" placeholder:"TIME" help:"Greatest 95th percentile of latencies."`
-	MaxP99    time.Duration     `name:"max-p99" group:"Gates:" placeholder:"TIME" help:"Greatest 99th percentile of latencies."`
-	MaxErrors *loadtest.Share   `group:"Gates:" placeholder:"SHARE" help:"Greatest share of requests that fail or are answered wrongly, such as 0.1%."`
-	MinRate   *loadtest.MinRate `group:"Gates:" placeholder:"RATE" help:"Least rate of right answers: a share of the one asked, such as 95%, or an absolute one, such as 900/s."`
+	loadtest.Options
 
 	JSON string `name:"json" group:"Report:" placeholder:"FILE" help:"Write the report for programs."`
 	HTML string `name:"html" group:"Report:" placeholder:"FILE" help:"Write the report for a browser, with plots, in one file."`
@@ -71,7 +53,7 @@ func (c *command) Validate() error {
 			return fmt.Errorf("--%s: %v is not above 0s", name, d)
 		}
 	}
-	for name, d := range map[string]time.Duration{"ramp": c.Ramp, "max-p95": c.MaxP95, "max-p99": c.MaxP99} {
+	for name, d := range map[string]time.Duration{"ramp": c.Ramp, "max-p95": c.Gates.MaxP95, "max-p99": c.Gates.MaxP99} {
 		if d < 0 {
 			return fmt.Errorf("--%s: %v is below 0s", name, d)
 		}
@@ -86,33 +68,6 @@ func (c *command) Validate() error {
 		return fmt.Errorf("--target: %q is no address such as http://localhost:8000", c.Target)
 	}
 	return nil
-}
-
-func (c *command) options(stderr io.Writer) loadtest.Options {
-	o := loadtest.Options{
-		Target: c.Target, Model: c.Model, Wait: c.Wait, Replay: c.Replay, Seed: c.Seed,
-		Steps: c.Steps, StepDuration: c.Duration, Connections: c.Connections, Timeout: c.Timeout,
-		Gates: loadtest.Gates{MaxP95: c.MaxP95, MaxP99: c.MaxP99, MaxErrors: c.MaxErrors, MinRate: c.MinRate},
-	}
-	rate := float64(cmp.Or(c.Rate, 100))
-	load := []loadtest.Stage{{From: rate, To: rate, Duration: c.Duration}}
-	switch {
-	case c.Steps != nil:
-		rate, load = c.Steps.From, nil
-	case c.Stages != nil:
-		rate, load = c.Stages[0].From, c.Stages
-	}
-	if c.Ramp > 0 {
-		o.Stages = []loadtest.Stage{{To: rate, Duration: c.Ramp, Ramp: true}}
-	}
-	o.Stages = append(o.Stages, load...)
-	if c.KubeDeployment != "" {
-		o.Replicas = loadtest.Kubectl(c.KubeNamespace, c.KubeDeployment)
-	}
-	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		o.Progress = func(p loadtest.Progress) { fmt.Fprintf(stderr, "\r%s\x1b[K", p) }
-	}
-	return o
 }
 
 // The exit codes.
@@ -152,7 +107,13 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintf(stderr, "loadtest: %v\nloadtest --help tells what the flags mean\n", err)
 		return exitUsage
 	}
-	report, err := loadtest.Run(ctx, c.options(stderr))
+	if c.KubeDeployment != "" {
+		c.Replicas = loadtest.Kubectl(c.KubeNamespace, c.KubeDeployment)
+	}
+	if f, ok := stderr.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
+		c.Progress = func(p loadtest.Progress) { fmt.Fprintf(stderr, "\r%s\x1b[K", p) }
+	}
+	report, err := loadtest.Run(ctx, c.Options)
 	if err == nil {
 		err = c.write(report, stdout)
 	}
