@@ -1,7 +1,8 @@
 # The AWS Load Balancer Controller makes the load balancers of Services, since EKS's own older one reaches no pod on
 # Fargate. `make infra-prepare` installs it, and it acts as this role. Of what the controller asks for
 # (kubernetes-sigs/aws-load-balancer-controller v3.5.0, docs/install/iam_policy.json) it has what network load balancers
-# need, and not what Ingresses do. What it makes it tags with the cluster's name, and it changes nothing of another's.
+# need, and not what Ingresses do. What it makes it tags with the cluster's name; balancers, target groups and security
+# groups without that it may not change, where AWS has a condition for it.
 locals {
   in_region = "${module.settings.region}:${module.settings.project}"
   groups    = "arn:${data.aws_partition.this.partition}:ec2:${local.in_region}:security-group/*"
@@ -87,8 +88,23 @@ data "aws_iam_policy_document" "balancer" {
 
   # Balancers and target groups, made with the tag and changed if they have it.
   statement {
-    actions   = ["elasticloadbalancing:AddTags", "elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:CreateTargetGroup"]
+    actions   = ["elasticloadbalancing:CreateLoadBalancer", "elasticloadbalancing:CreateTargetGroup"]
     resources = ["${local.balancing}:loadbalancer/net/*", "${local.balancing}:targetgroup/*"]
+    condition {
+      test     = "StringEquals"
+      variable = local.balancer_tag.asked
+      values   = [module.settings.cluster]
+    }
+  }
+  # In the same breath alone: else it could put the tag on what is another's.
+  statement {
+    actions   = ["elasticloadbalancing:AddTags"]
+    resources = ["${local.balancing}:loadbalancer/net/*", "${local.balancing}:targetgroup/*"]
+    condition {
+      test     = "StringEquals"
+      variable = "elasticloadbalancing:CreateAction"
+      values   = ["CreateLoadBalancer", "CreateTargetGroup"]
+    }
     condition {
       test     = "StringEquals"
       variable = local.balancer_tag.asked
