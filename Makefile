@@ -264,6 +264,10 @@ infra-plan: ## Show what Terraform would change
 infra-apply: ## Make cluster, registry and identities by Terraform, which asks
 	@$(CLOUD_ENV) infra/scripts/terraform.sh apply
 
+.PHONY: infra-prepare
+infra-prepare: ## Make the namespaces, and on AWS install what makes load balancers: for an admin, once
+	@$(CLOUD_ENV) infra/scripts/prepare.sh
+
 .PHONY: pause
 pause: ## Stop what costs money: no nodes, or no pods; asks
 	@$(CLOUD_ENV) infra/scripts/cost.sh pause

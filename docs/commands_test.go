@@ -318,7 +318,7 @@ func startCluster(t *testing.T) string {
 // name is how the guide calls things in clouds and in clusters.
 var name = regexp.MustCompile(`\b(iris|mlops|cicd|telemetry)-[a-z][a-z-]*\b`)
 
-var ending = regexp.MustCompile(`-(nodes|cluster|fargate|github|key|pr-|tepal-state)$`)
+var ending = regexp.MustCompile(`-(nodes|cluster|fargate|balancer|github|key|pr-|tepal-state)$`)
 
 // checkNames looks for the names in the calls in what makes them.
 func checkNames(t *testing.T, calls []string) {
@@ -343,8 +343,8 @@ func checkGrants(t *testing.T, path string, calls []string) {
 	cloud := strings.TrimSuffix(filepath.Base(path), ".md")
 	patterns := map[string]struct{ enable, grant string }{
 		"gcp":   {`\b[a-z]+\.googleapis\.com\b`, `\broles/[A-Za-z.]+`},
-		"aws":   {`nothing to switch on`, `\bAmazonEKS\w*EditPolicy\b|\bAWSXRay\w+|\b(ecr|eks|logs|cloudwatch):([A-Z]\w+|namespace)`},
-		"azure": {`\bMicrosoft\.[A-Z][A-Za-z]+\b`, `\bAcrPush\b|\bAzure Kubernetes Service (Cluster User Role|RBAC Writer)|\bMonitoring Metrics Publisher\b`},
+		"aws":   {`nothing to switch on`, `\bAmazonEKS(Edit|ClusterAdmin)Policy\b|\bAWSXRay\w+|\b(ecr|eks|logs|cloudwatch):([A-Z]\w+|namespace)`},
+		"azure": {`\bMicrosoft\.[A-Z][A-Za-z]+\b`, `\bAcrPush\b|\bAzure Kubernetes Service (Cluster User Role|RBAC Writer|RBAC Cluster Admin)|\bMonitoring Metrics Publisher\b`},
 	}[cloud]
 	if patterns.grant == "" {
 		return

@@ -34,8 +34,14 @@ revision() {
 
 # Server-side: the dashboard is too large for the annotation of the other way. With
 # force, since an undo makes itself the owner of the fields that it changes.
+# Who may edit in the namespace and not make it finds it made, by `make infra-prepare`.
 apply() {
-  run kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --filename "$manifests"
+  local but=()
+  if [ "${DRY_RUN:-}" != 1 ] && ! kubectl auth can-i patch "namespaces/$namespace" --namespace "$namespace" --quiet 2>/dev/null; then
+    # A label of namespaces alone.
+    but=(--selector '!pod-security.kubernetes.io/enforce')
+  fi
+  run kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy "${but[@]}" --filename "$manifests"
 }
 
 await_rollout() {

@@ -23,6 +23,8 @@ case "$line" in
 'aws sts get-caller-identity '*) echo 123456789012 ;;
 'aws iam get-role --role-name telemetry-access --query Role.Arn '*) echo arn:aws:iam::123456789012:role/telemetry-access ;;
 'aws iam get-role --role-name telemetry-access '*) echo '{"Condition": {"StringEquals": {"oidc:sub": ["system:serviceaccount:iris-dev:telemetry-access"]}}}' ;;
+'aws iam get-role --role-name mlops-standard-balancer '*) echo arn:aws:iam::123456789012:role/mlops-standard-balancer ;;
+'aws eks describe-cluster '*vpcId*) echo vpc-0123456789abcdef0 ;;
 'aws eks describe-cluster '*oidc*) echo https://oidc.eks.us-west-2.amazonaws.com/id/0123456789ABCDEF ;;
 
 'az account show '*) echo "$subscription" ;;

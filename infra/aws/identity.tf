@@ -127,7 +127,7 @@ resource "aws_eks_access_entry" "deployer" {
   principal_arn = aws_iam_role.deployer.arn
 }
 
-# In the named namespaces alone: the namespaces themselves are made by whoever made the cluster.
+# In the named namespaces alone: the namespaces themselves are made by an admin.
 resource "aws_eks_access_policy_association" "deployer" {
   cluster_name  = aws_eks_cluster.this.name
   principal_arn = aws_eks_access_entry.deployer.principal_arn
@@ -139,13 +139,38 @@ resource "aws_eks_access_policy_association" "deployer" {
   }
 }
 
-# The pods act as this role, by the cluster's word for who they are (IRSA): EKS's own pod identity does not reach Fargate.
+# EKS lets whoever makes the cluster in by itself.
+resource "aws_eks_access_entry" "admin" {
+  for_each = toset(var.admins)
+
+  cluster_name  = aws_eks_cluster.this.name
+  principal_arn = each.key
+}
+
+resource "aws_eks_access_policy_association" "admin" {
+  for_each = aws_eks_access_entry.admin
+
+  cluster_name  = each.value.cluster_name
+  principal_arn = each.value.principal_arn
+  policy_arn    = "arn:${data.aws_partition.this.partition}:eks::aws:cluster-access-policy/${module.settings.admin_role}"
+
+  access_scope {
+    type = "cluster"
+  }
+}
+
+# Pods act as roles by the cluster's word for who they are (IRSA): EKS's own pod identity does not reach Fargate.
 resource "aws_iam_openid_connect_provider" "cluster" {
   url            = aws_eks_cluster.this.identity[0].oidc[0].issuer
   client_id_list = ["sts.amazonaws.com"]
 }
 
-data "aws_iam_policy_document" "telemetry_trust" {
+data "aws_iam_policy_document" "pods_trust" {
+  for_each = {
+    telemetry = values(module.settings.telemetry_members)
+    balancer  = ["system:serviceaccount:kube-system:aws-load-balancer-controller"]
+  }
+
   statement {
     actions = ["sts:AssumeRoleWithWebIdentity"]
     principals {
@@ -160,15 +185,16 @@ data "aws_iam_policy_document" "telemetry_trust" {
     condition {
       test     = "StringEquals"
       variable = "${local.issuer}:sub"
-      values   = values(module.settings.telemetry_members)
+      values   = each.value
     }
   }
 }
 
+# The service's pods act as this one.
 resource "aws_iam_role" "telemetry" {
   name               = module.settings.telemetry
   description        = "Telemetry Access"
-  assume_role_policy = data.aws_iam_policy_document.telemetry_trust.json
+  assume_role_policy = data.aws_iam_policy_document.pods_trust["telemetry"].json
 }
 
 resource "aws_iam_role_policy_attachment" "telemetry" {

@@ -64,7 +64,7 @@ variable "registry" {
 }
 
 variable "namespaces" {
-  description = "Namespaces whose service account telemetry-access may act as the telemetry identity."
+  description = "Namespaces of the service: their service account telemetry-access may act as the telemetry identity, and on AWS and Azure the deployer works in them alone."
   type        = list(string)
   default     = ["default", "iris-dev", "iris-staging", "iris-prod", "iris-preview"]
   nullable    = false
@@ -98,6 +98,13 @@ variable "github_environments" {
     condition     = alltrue([for e in var.github_environments : can(regex("^[A-Za-z0-9_-]+$", e))])
     error_message = "An environment here has letters, digits, hyphens and underscores alone: others would need escaping, or match more than they say."
   }
+}
+
+variable "admins" {
+  description = "Who may do everything in the cluster, beside whoever makes it: members such as \"user:me@example.com\" on Google Cloud, ARNs of roles and users on AWS, object IDs of users and groups on Azure."
+  type        = list(string)
+  default     = []
+  nullable    = false
 }
 
 variable "authorized_networks" {

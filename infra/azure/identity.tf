@@ -46,17 +46,41 @@ resource "azurerm_federated_identity_credential" "deployer" {
   subject             = each.value
 }
 
-# The first lets it ask for the cluster's address, the second in.
+# With the address it finds the cluster; what it may do there is a role in each namespace.
 resource "azurerm_role_assignment" "deployer" {
-  for_each = {
+  for_each = merge({
     registry = { scope = azurerm_container_registry.this.id, role = module.settings.deployer_roles.registry }
     address  = { scope = azurerm_kubernetes_cluster.this.id, role = "Azure Kubernetes Service Cluster User Role" }
-    cluster  = { scope = azurerm_kubernetes_cluster.this.id, role = module.settings.deployer_roles.cluster }
-  }
+    }, { for n in module.settings.namespaces : "namespace-${n}" => {
+      scope = "${azurerm_kubernetes_cluster.this.id}/namespaces/${n}", role = module.settings.deployer_roles.cluster
+    }
+  })
 
   scope                = each.value.scope
   role_definition_name = each.value.role
   principal_id         = azurerm_user_assigned_identity.deployer.principal_id
+}
+
+data "azurerm_client_config" "this" {}
+
+# Azure's roles decide in the cluster too, and an owner of the subscription has none there by that.
+resource "azurerm_role_assignment" "maker" {
+  scope                = azurerm_kubernetes_cluster.this.id
+  role_definition_name = module.settings.admin_role
+  principal_id         = data.azurerm_client_config.this.object_id
+
+  lifecycle {
+    # It stays with whoever made the cluster, whoever applies next.
+    ignore_changes = [principal_id]
+  }
+}
+
+resource "azurerm_role_assignment" "admin" {
+  for_each = toset(var.admins)
+
+  scope                = azurerm_kubernetes_cluster.this.id
+  role_definition_name = module.settings.admin_role
+  principal_id         = each.key
 }
 
 # The pods act as this identity.

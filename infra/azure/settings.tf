@@ -13,6 +13,7 @@ module "settings" {
   namespaces          = var.namespaces
   github_repository   = var.github_repository
   github_environments = var.github_environments
+  admins              = var.admins
   authorized_networks = var.authorized_networks
   network             = var.network
   budget              = var.budget

@@ -71,6 +71,15 @@ resource "google_service_account_iam_member" "deployer" {
   member             = "principal://iam.googleapis.com/${google_iam_workload_identity_pool.github.name}/subject/${each.value}"
 }
 
+# Whoever makes the cluster owns the project, and needs no role beside that.
+resource "google_project_iam_member" "admin" {
+  for_each = toset(var.admins)
+
+  project = module.settings.project
+  role    = module.settings.admin_role
+  member  = each.key
+}
+
 # The pods act as this account.
 resource "google_service_account" "telemetry" {
   account_id   = module.settings.telemetry

@@ -52,10 +52,10 @@ scale_down() {
 # scale_up goes to the least that the autoscaler would have: at zero it is off, and from there on it decides.
 scale_up() {
   local namespace deployment list now least
+  [ -z "$DRY_RUN" ] || say "# for each deployment of $selector, to the minReplicas of its autoscaler (2 where it has none):"
   for namespace in "${namespaces[@]}"; do
     if [ -n "$DRY_RUN" ]; then
       run kubectl get hpa --namespace "$namespace" --output json
-      say "# for each deployment of $selector, to the minReplicas of its autoscaler (2 where it has none):"
       run kubectl scale deployment --namespace "$namespace" --selector "$selector" --replicas=2
       continue
     fi
@@ -80,11 +80,15 @@ gke_nodes() {
     "--node-pool=$pool" "--num-nodes=$1" --quiet
 }
 
+eks_now() {
+  aws eks describe-nodegroup --cluster-name "$cluster" --nodegroup-name "$pool" --region "$region" \
+    --query nodegroup.scalingConfig.desiredSize --output text
+}
+
 # eks_nodes COUNT; the largest size must not be 0.
 eks_nodes() {
   local now=unknown
-  [ -n "$DRY_RUN" ] || now=$(aws eks describe-nodegroup --cluster-name "$cluster" --nodegroup-name "$pool" --region "$region" \
-    --query nodegroup.scalingConfig.desiredSize --output text)
+  [ -n "$DRY_RUN" ] || now=$(eks_now)
   if [ "$now" = "$1" ]; then
     say "there are $1 nodes already"
     return
@@ -162,10 +166,19 @@ has_cluster() {
   grep -qE '^(google_container_cluster|aws_eks_cluster|azurerm_kubernetes_cluster)\.' "$work/resources"
 }
 
+# needs_nodes refuses where nobody would remove the load balancers: on AWS what does is a pod.
+needs_nodes() {
+  local now
+  [ "$CLOUD/$MODE" = aws/standard ] && [ -z "$DRY_RUN" ] || return 0
+  now=$(eks_now 2>/dev/null) || return 0
+  [ "$now" != 0 ] || die 3 "$cluster is paused, and without nodes its load balancers would stay. Fix: make resume CLOUD=aws MODE=standard, then this again"
+}
+
 cleanup() {
   step 'open the state' terraform_init
   # Azure removes the load balancers with the cluster, and a stopped cluster cannot be asked.
   if [ "$CLOUD" != azure ] && has_cluster; then
+    needs_nodes
     step 'connect' connect
     step 'remove the service' remove_service
   fi

@@ -89,6 +89,7 @@ tools() {
     ;;
   aws)
     tool aws 'https://docs.aws.amazon.com/cli/latest/userguide/getting-started-install.html' aws --version
+    tool helm 'https://helm.sh/docs/intro/install/' helm version --short
     if ask eksctl version; then ok "tool: eksctl $answer"; else skip 'tool: eksctl' 'it is the guide'\''s way to a cluster, and nothing here needs it'; fi
     ;;
   azure)
@@ -108,7 +109,8 @@ account() {
     skip 'account' "there is no $(cli)"
     return 1
   elif ! active=$(active_project 2>"$work/error") || [ -z "$active" ]; then
-    fault "account: $(cli) is not signed in: $(head -n 1 "$work/error")" "$(switch_project)"
+    why=$(head -n 1 "$work/error")
+    fault "account: $(cli) is not signed in: ${why:-no project is chosen}" "$(switch_project)"
     return 1
   elif [ "$active" != "$PROJECT" ]; then
     fault "account: $(cli) is signed in for $active, and $PROJECT is configured" "$(switch_project)"
@@ -181,7 +183,7 @@ aws_cloud() {
 }
 
 azure() {
-  local insights=(az monitor app-insights query --app "$cluster" --resource-group "$group" --subscription "$PROJECT" --output json --analytics-query)
+  local insights=(az monitor app-insights query --apps "$cluster" --resource-group "$group" --subscription "$PROJECT" --output json --analytics-query)
   if asked 'APIs' 'the role Reader' az provider list --subscription "$PROJECT" --output json; then
     each 'APIs' '[.[] | select(.registrationState == "Registered") | .namespace | ascii_downcase] as $on | $want[] | select(ascii_downcase | IN($on[]) | not) | "\(.) is off\taz provider register --namespace \(.)"' \
       --argjson want "$(setting '.apis' | jq -c .)"
@@ -240,6 +242,7 @@ cluster_checks() {
   probes
   autoscaler
   services
+  [ "$CLOUD" != aws ] || balancer
   [ -z "$CLOUD" ] || annotations
 }
 
@@ -330,6 +333,15 @@ services() {
   kube 'address' services --selector "$selector" || return 0
   each 'address' '.items[] | select(.spec.type == "LoadBalancer" and (.status.loadBalancer.ingress // []) == [])
     | "\(.metadata.namespace)/\(.metadata.name) has no address yet\tkubectl describe service --namespace \(.metadata.namespace) \(.metadata.name): quota of addresses, or tags of subnets"'
+}
+
+# balancer is what makes load balancers on AWS.
+balancer() {
+  if asked "load balancers' controller" 'make infra-prepare CLOUD=aws' \
+    kubectl get deployment aws-load-balancer-controller --namespace kube-system --output json; then
+    each "load balancers' controller" 'select((.status.availableReplicas // 0) == 0)
+      | "no replica is available\tkubectl logs --namespace kube-system deployment/aws-load-balancer-controller"'
+  fi
 }
 
 annotations() {

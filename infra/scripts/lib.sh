@@ -56,7 +56,7 @@ step() {
 quote() {
   local word line=
   for word in "$@"; do
-    if [[ $word =~ ^\$[A-Za-z]+$ ]]; then
+    if [[ $word =~ ^[A-Za-z0-9_./:=\\-]*\$[A-Za-z]+$ ]]; then
       word="\"$word\""
     elif ! [[ $word =~ ^[A-Za-z0-9_./:=,@+-]+$ ]]; then
       word="'${word//\'/\'\\\'\'}'"
@@ -70,6 +70,20 @@ quote() {
 run() {
   quote "$@"
   [ -n "$DRY_RUN" ] || "$@"
+}
+
+# capture NAME COMMAND… sets a variable to what the command prints. A dry run shows that as a script, and goes on with the
+# variable's name.
+capture() {
+  local name=$1 answer
+  shift
+  if [ -n "$DRY_RUN" ]; then
+    say "$name=\$($(quote "$@"))"
+    answer="\$$name"
+  else
+    answer=$("$@")
+  fi
+  printf -v "$name" '%s' "$answer"
 }
 
 # confirm NAME TEXT… asks for the name to be typed, so that a habit does not answer.

@@ -57,13 +57,7 @@ state_azure() {
       --sku Standard_LRS --min-tls-version TLS1_2 --allow-blob-public-access false --allow-shared-key-access false --output none
   run az storage account blob-service-properties update --account-name "$state" --resource-group tepal-state \
     --subscription "$PROJECT" --enable-versioning true --output none
-  if [ -n "$DRY_RUN" ]; then
-    # Whoever runs these lines asks for it.
-    # shellcheck disable=SC2016
-    say 'me=$(az ad signed-in-user show --query id --output tsv)' && me='$me'
-  else
-    me=$(az ad signed-in-user show --query id --output tsv)
-  fi
+  capture me az ad signed-in-user show --query id --output tsv
   run az role assignment create --assignee-object-id "$me" --assignee-principal-type User --role 'Storage Blob Data Contributor' \
     --scope "/subscriptions/$PROJECT/resourceGroups/tepal-state/providers/Microsoft.Storage/storageAccounts/$state" --output none
   run az storage container create --name state --account-name "$state" --auth-mode login --output none

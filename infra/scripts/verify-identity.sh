@@ -69,11 +69,13 @@ annotation() {
   say "$key=$have"
 }
 
-# question is what the pod runs: it says who it is, and how long its token lasts.
+# question is what the pod runs: it says who it is, and how long its token lasts. Each image is named by the tag that the
+# source beside it names; none of those names a digest.
 question() {
   case $CLOUD in
   gcp)
-    image=curlimages/curl:8.11.1
+    # cloudnative-pg/cloudnative-pg at a95a534dbe08: docs/src/monitoring.md
+    image=docker.io/curlimages/curl:8.21.0
     # The pod's shell expands these.
     # shellcheck disable=SC2016
     script='m=http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default
@@ -82,11 +84,13 @@ grep -q "\"access_token\"" /tmp/token && sed -E "s/\"access_token\":\"[^\"]*\"/\
 echo; curl -sSf --max-time 10 -H "Metadata-Flavor: Google" "$m/email"'
     ;;
   aws)
-    image=public.ecr.aws/aws-cli/aws-cli:2.22.12
+    # walnuts1018/infra: pull request 3737, by a program that had asked the registry
+    image=public.ecr.aws/aws-cli/aws-cli:2.34.32
     script='HOME=/tmp aws sts get-caller-identity --output text --query Arn'
     ;;
   azure)
-    image=mcr.microsoft.com/azure-cli:2.67.0
+    # MicrosoftDocs/azure-docs-cli: docs-ref-conceptual/run-azure-cli-docker.md, from pull request 5292 on
+    image=mcr.microsoft.com/azure-cli:2.74.0-azurelinux3.0
     # The pod's shell expands these.
     # shellcheck disable=SC2016
     script='export HOME=/tmp AZURE_CONFIG_DIR=/tmp/azure

@@ -72,12 +72,20 @@ locals {
     ], var.mode == "managed" ? ["Microsoft.ContainerInstance"] : [])
   }[var.cloud]
 
-  # What the deployer may do: push images into the one registry, and deploy. AWS has no role that pushes into one
-  # repository alone: infra/aws writes a policy out, and this is its name.
+  # What the deployer may do: push images into the one registry, and deploy. On Google Cloud the latter is for the whole
+  # project, on the others for each namespace. AWS has no role that pushes into one repository alone: infra/aws writes a
+  # policy out, and this is its name.
   deployer_roles = {
     gcp   = { registry = "roles/artifactregistry.writer", cluster = "roles/container.developer" }
     aws   = { registry = "cicd-deployer", cluster = "AmazonEKSEditPolicy" }
     azure = { registry = "AcrPush", cluster = "Azure Kubernetes Service RBAC Writer" }
+  }[var.cloud]
+
+  # What the admins may do: everything in the cluster. On AWS and Azure the deployer may not make namespaces, and they do.
+  admin_role = {
+    gcp   = "roles/container.admin"
+    aws   = "AmazonEKSClusterAdminPolicy"
+    azure = "Azure Kubernetes Service RBAC Cluster Admin"
   }[var.cloud]
 
   # What the pods may do: write telemetry, and read none.

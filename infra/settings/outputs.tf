@@ -81,6 +81,11 @@ output "deployer_roles" {
   value       = local.deployer_roles
 }
 
+output "admin_role" {
+  description = "What the admins may do in the cluster."
+  value       = local.admin_role
+}
+
 output "deployer_subjects" {
   description = "For each GitHub environment, how GitHub's token names a job in it."
   value       = { for e in var.github_environments : e => "repo:${var.github_repository}:environment:${e}" }

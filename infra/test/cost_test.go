@@ -239,6 +239,16 @@ func TestCost(t *testing.T) {
 			answers: []answer{{pattern: "terraform * state list", stdout: "google_project_service.this[\"x\"]\ngoogle_container_cluster.standard[0]"}},
 			want:    words(dry["gcp standard cleanup"]),
 		},
+		"all of EKS goes, while nodes run what removes load balancers": {
+			cloud: "aws", mode: "standard", verb: "cleanup",
+			answers: []answer{{pattern: "terraform * state list", stdout: "aws_eks_cluster.this"}, {pattern: "aws eks describe-nodegroup *", stdout: "2"}},
+			want:    words(dry["aws standard cleanup"]),
+		},
+		"a clean-up that lost the nodes half-way goes on": {
+			cloud: "aws", mode: "standard", verb: "cleanup",
+			answers: []answer{{pattern: "terraform * state list", stdout: "aws_eks_cluster.this"}, {pattern: "aws eks describe-nodegroup *", code: 254}},
+			want:    words(dry["aws standard cleanup"]),
+		},
 		"a second clean-up has no cluster to connect to": {
 			cloud: "gcp", mode: "standard", verb: "cleanup",
 			answers: []answer{{pattern: "terraform * state list"}},
@@ -368,4 +378,14 @@ func TestCostReadsTheRootsVariables(t *testing.T) {
 	r = b.run(t, "cost", "resume")
 	require.Zero(t, r.code, r.stderr)
 	assert.Contains(t, r.stdout, "--project=third-project ")
+}
+
+// Without nodes nobody removes the load balancers of EKS, and Terraform could not remove their network.
+func TestCleanupOfAPausedEKS(t *testing.T) {
+	b := newBench(t, "aws", answer{pattern: "terraform * state list", stdout: "aws_eks_cluster.this"}, answer{pattern: "aws eks describe-nodegroup *", stdout: "0"})
+	b.stdin = clouds["aws"] + "\n"
+	r := b.run(t, "cost", "cleanup")
+	assert.Equal(t, 3, r.code)
+	assert.Contains(t, r.stderr, "make resume CLOUD=aws MODE=standard")
+	assert.Equal(t, []string{words(dry["aws standard cleanup"])[0]}, changes(r.commands), "the state was opened, and no more")
 }

@@ -40,7 +40,9 @@ func healthy(cloud string) []answer {
 		},
 		"aws": {
 			{pattern: "aws --version", stdout: "aws-cli/2.22.12"},
+			{pattern: "helm version *", stdout: "v3.18.4+gd80839c"},
 			{pattern: "eksctl version", stdout: "0.200.0"},
+			{pattern: "kubectl get deployment aws-load-balancer-controller *", stdout: `{"status": {"availableReplicas": 2}}`},
 			{pattern: "aws service-quotas *", stdout: `{"Quota": {"Value": 64}}`},
 			{pattern: "aws iam get-role *", stdout: `{"Role": {"AssumeRolePolicyDocument": {"Statement": [{"Condition": {"StringEquals": {"issuer:aud": "sts.amazonaws.com", "issuer:sub": ["` + strings.Join(members("system:serviceaccount:", ":telemetry-access"), `", "`) + `"]}}}]}}}`},
 			{pattern: "aws eks describe-cluster *", stdout: `{"cluster": {"status": "ACTIVE", "health": {"issues": []}}}`},
@@ -153,6 +155,7 @@ func TestDoctorFindsFaults(t *testing.T) {
 		"a trust that is missing":        {cloud: "aws", answer: answer{pattern: "aws iam get-role *", stdout: `{"Role": {"AssumeRolePolicyDocument": {"Statement": [{"Condition": {"StringEquals": {"issuer:sub": "system:serviceaccount:default:telemetry-access"}}}]}}}`}, fault: "identity: system:serviceaccount:iris-dev:telemetry-access may not act", fix: "the variable namespaces"},
 		"a credential that is missing":   {cloud: "azure", answer: answer{pattern: "az identity federated-credential list *", stdout: `[]`}, fault: "identity: system:serviceaccount:default:telemetry-access may not act", fix: "make infra-apply CLOUD=azure"},
 		"another project":                {cloud: "gcp", answer: answer{pattern: "gcloud config get-value project", stdout: "other"}, fault: "account: gcloud is signed in for other", fix: "gcloud config set project my-mlops-project"},
+		"no project":                     {cloud: "gcp", answer: answer{pattern: "gcloud config get-value project"}, fault: "account: gcloud is not signed in: no project is chosen", fix: "gcloud config set project my-mlops-project"},
 		"nobody signed in":               {cloud: "aws", answer: answer{pattern: "aws sts *", code: 255}, fault: "account: aws is not signed in: stub: refused", fix: "sign in to the account"},
 		"a cluster in trouble":           {cloud: "gcp", answer: answer{pattern: "gcloud container clusters describe *", stdout: `{"status": "ERROR"}`}, fault: "cluster: it is ERROR", fix: "operations list"},
 		"a cluster with an issue":        {cloud: "aws", answer: answer{pattern: "aws eks describe-cluster *", stdout: `{"cluster": {"status": "ACTIVE", "health": {"issues": [{"code": "Ec2SubnetNotFound", "message": "gone"}]}}}`}, fault: "cluster: Ec2SubnetNotFound: gone", fix: "the message"},
@@ -186,6 +189,8 @@ func TestDoctorFindsFaults(t *testing.T) {
 		"an autoscaler that is off":      {answer: answer{pattern: "kubectl get horizontalpodautoscalers *", stdout: hpa(`{"type": "ScalingActive", "status": "False", "reason": "ScalingDisabled"}`)}, fault: "is off: there are no replicas", fix: "make resume"},
 		"an autoscaler at its maximum":   {answer: answer{pattern: "kubectl get horizontalpodautoscalers *", stdout: hpa(`{"type": "ScalingLimited", "status": "True", "reason": "TooManyReplicas"}`)}, fault: "is at its maximum", fix: "docs/playbooks/hpa-at-maximum.md"},
 		"an autoscaler without a target": {answer: answer{pattern: "kubectl get horizontalpodautoscalers *", stdout: hpa(`{"type": "AbleToScale", "status": "False", "message": "not found"}`)}, fault: "cannot scale: not found", fix: "does its deployment exist?"},
+		"nothing makes load balancers":   {cloud: "aws", answer: answer{pattern: "kubectl get deployment aws-load-balancer-controller *", code: 1}, fault: "load balancers' controller: stub: refused", fix: "make infra-prepare CLOUD=aws"},
+		"a controller that does not run": {cloud: "aws", answer: answer{pattern: "kubectl get deployment aws-load-balancer-controller *", stdout: `{"status": {}}`}, fault: "load balancers' controller: no replica is available", fix: "kubectl logs --namespace kube-system"},
 		"no address":                     {answer: answer{pattern: "kubectl get services *", stdout: service(`{}`)}, fault: "address: iris-dev/iris-classifier-service has no address yet", fix: "kubectl describe service --namespace iris-dev iris-classifier-service"},
 		"no annotation":                  {cloud: "gcp", answer: answer{pattern: "kubectl get serviceaccounts *", stdout: `{"items": [{"metadata": {"namespace": "iris-dev"}}, {"metadata": {"namespace": "not-ours"}}]}`}, fault: "annotation: iris-dev/telemetry-access lacks iam.gke.io/gcp-service-account", fix: "make verify-identity CLOUD=gcp NAMESPACE=iris-dev"},
 	} {

@@ -1,6 +1,9 @@
 package infra_test
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -140,6 +143,19 @@ func TestVerifyIdentityPod(t *testing.T) {
 		for _, want := range []string{`"runAsNonRoot": true`, `"allowPrivilegeEscalation": false`, `"readOnlyRootFilesystem": true`, `"type": "RuntimeDefault"`, `"ALL"`, `"serviceAccountName": "telemetry-access"`} {
 			assert.Contains(t, r.stdout, want, cloud)
 		}
+	}
+}
+
+// Each image has a full name and a version, and beside it who else names it so.
+func TestVerifyIdentityImages(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(infra, "scripts", "verify-identity.sh"))
+	require.NoError(t, err)
+	images := regexp.MustCompile(`(?m)^ *# (.*)\n *image=(.*)$`).FindAllStringSubmatch(string(text), -1)
+	assert.Len(t, images, 3)
+	assert.Len(t, images, strings.Count(string(text), "    image="))
+	for _, image := range images {
+		assert.Regexp(t, `^[A-Za-z0-9-]+/[a-z-]+( at [0-9a-f]{12})?: `, image[1], "the source of %s", image[2])
+		assert.Regexp(t, `:[0-9]+\.[0-9]+\.[0-9]+(-[a-z0-9.]+)?$`, image[2])
 	}
 }
 

@@ -182,3 +182,56 @@ func steps(traversal hcl.Traversal) []string {
 	}
 	return list
 }
+
+// Whatever takes labels has them: by the provider, or by itself.
+func TestLabels(t *testing.T) {
+	const labels = "module.settings.labels"
+	reads := func(body *hclsyntax.Body, attribute string) string {
+		if body.Attributes[attribute] == nil {
+			return ""
+		}
+		var names []string
+		for _, traversal := range body.Attributes[attribute].Expr.Variables() {
+			names = append(names, strings.Join(steps(traversal), "."))
+		}
+		return strings.Join(names, " ")
+	}
+	resources := readSchemas(t).Resource
+	for root, by := range map[string]struct {
+		// argument is what a resource must set by itself, since the provider does not.
+		argument string
+		provider func(*hclsyntax.Body) string
+	}{
+		"gcp": {"resource_labels", func(provider *hclsyntax.Body) string { return reads(provider, "default_labels") }},
+		"aws": {"", func(provider *hclsyntax.Body) string { return reads(blocks(provider, "default_tags")[0].Body, "tags") }},
+		// azurerm has no such argument.
+		"azure": {"tags", func(*hclsyntax.Body) string { return labels }},
+	} {
+		assert.Equal(t, labels, by.provider(blocks(parse(t, root), "provider")[0].Body), root)
+		count := 0
+		for _, resource := range blocks(parse(t, root), "resource") {
+			if by.argument != "" && resources[resource.Labels[0]].Arguments[by.argument] != "" {
+				count++
+				assert.Equal(t, labels, reads(resource.Body, by.argument), "infra/%s: %s", root, strings.Join(resource.Labels, "."))
+			}
+		}
+		assert.Equal(t, by.argument != "", count > 0, root)
+	}
+}
+
+// The state is in the cloud, where nobody else writes it at the same time. Google Cloud and Azure lock without being told.
+func TestStateIsLocked(t *testing.T) {
+	for root, kind := range map[string]string{"gcp": "gcs", "aws": "s3", "azure": "azurerm"} {
+		backends := blocks(blocks(parse(t, root), "terraform")[0].Body, "backend")
+		require.Len(t, backends, 1, root)
+		assert.Equal(t, []string{kind}, backends[0].Labels)
+		if root == "aws" {
+			for _, want := range []string{"use_lockfile", "encrypt"} {
+				require.Contains(t, backends[0].Body.Attributes, want)
+				value, diags := backends[0].Body.Attributes[want].Expr.Value(nil)
+				require.False(t, diags.HasErrors())
+				assert.True(t, value.True(), want)
+			}
+		}
+	}
+}

@@ -72,6 +72,9 @@ func newBench(t *testing.T, cloud string, answers ...answer) *bench {
 		require.NoError(t, err)
 		require.NoError(t, os.Symlink(target, filepath.Join(b.dir, "infra", name)))
 	}
+	manifests, err := filepath.Abs(filepath.Join(infra, "..", "k8s"))
+	require.NoError(t, err)
+	require.NoError(t, os.Symlink(manifests, filepath.Join(b.dir, "k8s")))
 	for tool := range strings.FieldsSeq(tools) {
 		path, err := exec.LookPath(tool)
 		require.NoError(t, err, "the scripts need %s", tool)
@@ -121,7 +124,7 @@ func shellQuote(text string) string {
 }
 
 // everything is each program that the scripts may call.
-const everything = "gcloud gke-gcloud-auth-plugin aws eksctl az kubelogin kubectl terraform curl"
+const everything = "gcloud gke-gcloud-auth-plugin aws eksctl az kubelogin kubectl helm terraform curl"
 
 // run runs a script with stubs of everything.
 func (b *bench) run(t *testing.T, script string, args ...string) result {

@@ -201,6 +201,7 @@ func checkObjects(t *testing.T, c choice, list manifests) {
 			assert.False(t, *typed.AutomountServiceAccountToken)
 		default:
 			assert.NotContains(t, o.GetLabels(), "shared", "%s would never be deleted", id)
+			assert.NotContains(t, o.GetLabels(), "pod-security.kubernetes.io/enforce", "%s would not be applied by who may not make namespaces", id)
 			assert.NotEmpty(t, o.GetLabels()["app"], id)
 			if c.env == "preview" {
 				assert.Equal(t, "pr-12", o.GetLabels()["instance"], id)

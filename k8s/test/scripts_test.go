@@ -34,6 +34,7 @@ nth() { # NAME prints the n-th line of the variable, for the n-th call; then the
 }
 case "$*" in
 *'get deployment '*revision*) [ -z "${UNREACHABLE:-}" ] || exit 1; nth REVISIONS ;;
+auth\ can-i*) exit "${MAY_NOT:-0}" ;;
 apply*) exit "$APPLY" ;;
 *'rollout status'*) exit "$(nth STATUS)" ;;
 *port-forward*)
@@ -114,7 +115,9 @@ func server(t *testing.T, status int, answer string) string {
 
 const (
 	revision = `-n iris-dev get deployment iris-classifier-deployment --ignore-not-found --output jsonpath={.metadata.annotations.deployment\.kubernetes\.io/revision}`
+	may      = "auth can-i patch namespaces/iris-dev --namespace iris-dev --quiet"
 	apply    = "apply --server-side --force-conflicts --field-manager=tepal-deploy --filename F"
+	inside   = "apply --server-side --force-conflicts --field-manager=tepal-deploy --selector !pod-security.kubernetes.io/enforce --filename F"
 	status   = "-n iris-dev rollout status deployment/iris-classifier-deployment --timeout=330s"
 	forward  = "-n iris-dev port-forward service/iris-classifier-service :80"
 	undo     = "-n iris-dev rollout undo deployment/iris-classifier-deployment --to-revision=7"
@@ -147,34 +150,38 @@ func TestDeploy(t *testing.T) {
 		says    string
 		calls   []string
 	}{
-		{"all is well", cluster{"7", "0", "0", "0", good, nil}, 0, "runs " + image, []string{revision, apply, status, forward}},
+		{"all is well", cluster{"7", "0", "0", "0", good, nil}, 0, "runs " + image, []string{revision, may, apply, status, forward}},
+		{
+			"the namespace is somebody else's to make", cluster{"7", "0", "0", "0", good, []string{"MAY_NOT=1"}}, 0, "runs " + image,
+			[]string{revision, may, inside, status, forward},
+		},
 		{
 			"the rollout fails", cluster{"7\n8", "1\n0", "0", "0", good, nil}, 1, "the rollout failed, and it was undone",
-			join([]string{revision, apply, status}, explained, []string{revision, undo, status}),
+			join([]string{revision, may, apply, status}, explained, []string{revision, undo, status}),
 		},
 		{
 			"the answer is wrong", cluster{"7\n8", "0", "0", "0", wrong, nil}, 1, "the smoke test failed, and it was undone",
-			join([]string{revision, apply, status, forward}, explained, []string{revision, undo, status}),
+			join([]string{revision, may, apply, status, forward}, explained, []string{revision, undo, status}),
 		},
 		{
 			"no answer", cluster{"7\n8", "0", "0", "0", away, nil}, 1, "the smoke test failed, and it was undone",
-			join([]string{revision, apply, status, forward}, explained, []string{revision, undo, status}),
+			join([]string{revision, may, apply, status, forward}, explained, []string{revision, undo, status}),
 		},
 		{
 			"no way to the Service", cluster{"7\n8", "0", "0", "0", "", nil}, 1, "the smoke test failed, and it was undone",
-			join([]string{revision, apply, status, forward}, explained, []string{revision, undo, status}),
+			join([]string{revision, may, apply, status, forward}, explained, []string{revision, undo, status}),
 		},
 		{
 			"the first deployment fails", cluster{"", "1", "0", "0", good, nil}, 1, "the rollout failed, and it was undone",
-			join([]string{revision, apply, status}, explained, []string{remove}),
+			join([]string{revision, may, apply, status}, explained, []string{remove}),
 		},
 		{
 			"it cannot all be applied", cluster{"7", "0", "0", "1", good, nil}, 1, "there is no rollout to undo",
-			join([]string{revision, apply}, explained, []string{revision}),
+			join([]string{revision, may, apply}, explained, []string{revision}),
 		},
 		{
 			"the undoing fails", cluster{"7\n8", "1", "1", "0", good, nil}, 1, "UNDOING IT FAILED TOO",
-			join([]string{revision, apply, status}, explained, []string{revision, undo}),
+			join([]string{revision, may, apply, status}, explained, []string{revision, undo}),
 		},
 		{"no cluster", cluster{"", "0", "0", "0", good, []string{"UNREACHABLE=1"}}, 2, "the cluster does not answer", []string{revision}},
 		{"nothing is done", cluster{"7", "1", "1", "1", "", []string{"DRY_RUN=1"}}, 0, "+ kubectl apply", nil},

@@ -24,6 +24,18 @@ run "standard" {
     error_message = "a tag means one image for ever"
   }
   assert {
+    condition     = aws_eks_cluster.this.access_config[0].bootstrap_cluster_creator_admin_permissions && length(aws_eks_access_entry.admin) == 0
+    error_message = "whoever makes the cluster may do everything in it"
+  }
+  assert {
+    condition     = aws_eks_access_policy_association.deployer.access_scope[0].type == "namespace" && length(aws_eks_access_policy_association.deployer.access_scope[0].namespaces) == 5
+    error_message = "the deployer works in the namespaces alone"
+  }
+  assert {
+    condition     = aws_iam_role.balancer.name == "mlops-standard-balancer"
+    error_message = "the load balancers' controller has a role: `make infra-prepare` gives it that"
+  }
+  assert {
     condition     = length(aws_budgets_budget.this) == 0
     error_message = "no budget that nobody asked for"
   }
@@ -34,6 +46,11 @@ run "managed" {
   variables {
     mode   = "managed"
     budget = { amount = 50, emails = ["someone@example.com"] }
+    admins = ["arn:aws:iam::123456789012:role/someone"]
+  }
+  assert {
+    condition     = endswith(aws_eks_access_policy_association.admin["arn:aws:iam::123456789012:role/someone"].policy_arn, "/AmazonEKSClusterAdminPolicy")
+    error_message = "an admin may do everything in the cluster"
   }
   assert {
     condition     = length(aws_eks_node_group.default) == 0 && length(aws_eks_fargate_profile.this) == 6

@@ -16,6 +16,27 @@ run "standard" {
     condition     = azurerm_kubernetes_cluster.this.local_account_disabled && azurerm_kubernetes_cluster.this.workload_identity_enabled
     error_message = "nobody signs in by a certificate, and pods have identities"
   }
+  # The cluster asks Azure who may do what, so without these nobody could do anything.
+  assert {
+    condition     = azurerm_role_assignment.maker.role_definition_name == "Azure Kubernetes Service RBAC Cluster Admin" && length(azurerm_role_assignment.admin) == 0
+    error_message = "whoever makes the cluster may do everything in it"
+  }
+  assert {
+    condition = { for key, assignment in azurerm_role_assignment.deployer : key => assignment.role_definition_name } == {
+      registry                 = "AcrPush"
+      address                  = "Azure Kubernetes Service Cluster User Role"
+      "namespace-default"      = "Azure Kubernetes Service RBAC Writer"
+      "namespace-iris-dev"     = "Azure Kubernetes Service RBAC Writer"
+      "namespace-iris-staging" = "Azure Kubernetes Service RBAC Writer"
+      "namespace-iris-prod"    = "Azure Kubernetes Service RBAC Writer"
+      "namespace-iris-preview" = "Azure Kubernetes Service RBAC Writer"
+    }
+    error_message = "the deployer pushes, and writes in the namespaces"
+  }
+  assert {
+    condition     = azurerm_application_insights.this.local_authentication_disabled && keys(azurerm_role_assignment.telemetry) == ["Monitoring Metrics Publisher"]
+    error_message = "telemetry comes from the identity alone: k8s/components/aks signs in as it"
+  }
   assert {
     condition     = length(azurerm_federated_identity_credential.telemetry) == 5 && length(azurerm_federated_identity_credential.deployer) == 4
     error_message = "a credential for each namespace and each environment"
@@ -31,6 +52,16 @@ run "managed" {
   variables {
     mode   = "managed"
     budget = { amount = 50, emails = ["someone@example.com"] }
+    admins = ["00000000-0000-0000-0000-000000000002"]
+    labels = { team = "models" }
+  }
+  assert {
+    condition     = azurerm_role_assignment.admin["00000000-0000-0000-0000-000000000002"].role_definition_name == "Azure Kubernetes Service RBAC Cluster Admin"
+    error_message = "an admin may do everything in the cluster"
+  }
+  assert {
+    condition     = azurerm_kubernetes_cluster.this.tags == tomap({ app = "iris-classifier", managed-by = "terraform", team = "models" })
+    error_message = "labels, ours and those of whoever makes it"
   }
   assert {
     condition     = azurerm_kubernetes_cluster.this.aci_connector_linux[0].subnet_name == "virtual"

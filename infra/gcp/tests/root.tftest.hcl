@@ -29,6 +29,10 @@ run "standard" {
     error_message = "a binding for each namespace and each environment"
   }
   assert {
+    condition     = length(google_project_iam_member.admin) == 0
+    error_message = "no admins that nobody named"
+  }
+  assert {
     condition     = length(google_billing_budget.this) == 0
     error_message = "no budget that nobody asked for"
   }
@@ -39,6 +43,16 @@ run "managed" {
   variables {
     mode   = "managed"
     budget = { amount = 50, emails = ["someone@example.com"], billing_account = "000000-000000-000000" }
+    admins = ["user:someone@example.com"]
+    labels = { team = "models" }
+  }
+  assert {
+    condition     = google_project_iam_member.admin["user:someone@example.com"].role == "roles/container.admin"
+    error_message = "an admin may do everything in clusters"
+  }
+  assert {
+    condition     = google_container_cluster.managed[0].resource_labels == tomap({ app = "iris-classifier", managed-by = "terraform", team = "models" })
+    error_message = "labels, ours and those of whoever makes it"
   }
   assert {
     condition     = length(google_container_cluster.standard) == 0 && google_container_cluster.managed[0].enable_autopilot

@@ -27,6 +27,10 @@ run "gcp_standard" {
     error_message = "cicd-deployer writes images and deploys"
   }
   assert {
+    condition     = output.admin_role == "roles/container.admin"
+    error_message = "admins may do everything in clusters"
+  }
+  assert {
     condition     = output.telemetry == "telemetry-access" && output.telemetry_annotation == "iam.gke.io/gcp-service-account"
     error_message = "pods act as telemetry-access"
   }
@@ -113,6 +117,10 @@ run "aws_standard" {
     error_message = "the deployer edits in its namespaces, and pods write traces"
   }
   assert {
+    condition     = output.admin_role == "AmazonEKSClusterAdminPolicy"
+    error_message = "namespaces are made by admins: the deployer may not"
+  }
+  assert {
     condition     = length(output.apis) == 0
     error_message = "AWS has nothing to switch on"
   }
@@ -148,6 +156,10 @@ run "azure_standard" {
   assert {
     condition     = output.deployer_roles == { registry = "AcrPush", cluster = "Azure Kubernetes Service RBAC Writer" } && toset(output.telemetry_roles) == toset(["Monitoring Metrics Publisher"])
     error_message = "the deployer pushes and writes, and pods send telemetry"
+  }
+  assert {
+    condition     = output.admin_role == "Azure Kubernetes Service RBAC Cluster Admin"
+    error_message = "RBAC Admin, the next lower role, may not make namespaces"
   }
   assert {
     condition     = strcontains(output.sign_in_by, "kubelogin")

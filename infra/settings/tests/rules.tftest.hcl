@@ -86,6 +86,50 @@ run "refuses_the_project_of_another_cloud" {
   expect_failures = [var.cloud]
 }
 
+run "refuses_the_admins_of_another_cloud" {
+  command = plan
+  variables {
+    admins = ["arn:aws:iam::123456789012:role/someone"]
+  }
+  expect_failures = [var.cloud]
+}
+
+run "refuses_an_admin_without_a_kind" {
+  command = plan
+  variables {
+    admins = ["someone@example.com"]
+  }
+  expect_failures = [var.cloud]
+}
+
+run "takes_admins_of_aws" {
+  command = plan
+  variables {
+    cloud   = "aws"
+    project = "123456789012"
+    admins  = ["arn:aws:iam::123456789012:role/someone", "arn:aws:iam::123456789012:user/path/someone"]
+  }
+}
+
+run "refuses_the_whole_account_as_an_admin" {
+  command = plan
+  variables {
+    cloud   = "aws"
+    project = "123456789012"
+    admins  = ["arn:aws:iam::123456789012:root"]
+  }
+  expect_failures = [var.cloud]
+}
+
+run "takes_admins_of_azure" {
+  command = plan
+  variables {
+    cloud   = "azure"
+    project = "00000000-0000-0000-0000-000000000001"
+    admins  = ["00000000-0000-0000-0000-000000000002"]
+  }
+}
+
 run "refuses_uneven_zones" {
   command = plan
   variables {

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Puts into a new cluster what the deployer may not: `make infra-prepare`.
+set -euo pipefail
+
+usage() {
+  cat >&2 <<'TEXT'
+usage: CLOUD=gcp|aws|azure [MODE=standard|managed] [PROJECT=…] [DRY_RUN=1] prepare.sh
+
+Makes the service's namespaces, with the labels that they have in k8s/, and on AWS
+installs the AWS Load Balancer Controller by helm. Whoever runs it made the cluster,
+or is one of its admins. Can be run again. DRY_RUN=1 prints the commands instead.
+Does nothing when the cloud's command line is signed in for another project than
+the configured one.
+TEXT
+  exit 2
+}
+
+[ $# -eq 0 ] || usage
+# shellcheck source=infra/scripts/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# The chart and the controller have one version, for which infra/aws/balancer.tf has the rights. aws/eks-charts has it
+# at 5239609242f3, stable/aws-load-balancer-controller.
+controller=aws-load-balancer-controller version=3.5.0
+
+# make_namespaces applies those of the overlays, as `make deploy` would.
+make_namespaces() {
+  local namespace file
+  for namespace in "${namespaces[@]}"; do
+    file=${INFRA%/*}/k8s/overlays/${namespace#iris-}/namespace.yaml
+    if [ -f "$file" ]; then
+      run kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --filename "$(shown "$file")"
+    elif [ "$namespace" != default ]; then
+      say "# $namespace is none of k8s/overlays: make it yourself"
+    fi
+  done
+}
+
+# install_controller tells it where it is, since pods may not ask the machine for that.
+install_controller() {
+  local vpc role
+  capture vpc aws eks describe-cluster --name "$cluster" --region "$region" --query cluster.resourcesVpcConfig.vpcId --output text
+  capture role aws iam get-role --role-name "$cluster-balancer" --query Role.Arn --output text
+  run helm upgrade --install "$controller" "$controller" --repo https://aws.github.io/eks-charts --version "$version" \
+    --namespace kube-system --set "clusterName=$cluster" --set "region=$region" --set "vpcId=$vpc" \
+    --set "serviceAccount.name=$controller" --set "serviceAccount.annotations.eks\.amazonaws\.com/role-arn=$role" \
+    --wait --timeout 10m
+}
+
+load_settings
+require_project
+[ -n "$DRY_RUN" ] || [ "$CLOUD" != aws ] || need helm
+step 'connect' connect
+step 'namespaces' make_namespaces
+[ "$CLOUD" != aws ] || step "the load balancers' controller" install_controller
+ended 'prepare: done'

@@ -1,0 +1,95 @@
+package k8s_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	"sigs.k8s.io/yaml"
+)
+
+// TestWhatADeployerMayWrite sees that who may edit in a namespace, and no more,
+// can deploy. Kubernetes' own role edit, AWS's AmazonEKSEditPolicy and Azure's RBAC
+// Writer write these kinds, no namespace and nothing of an operator's.
+func TestWhatADeployerMayWrite(t *testing.T) {
+	kustomize := tool(t, "kustomize")
+	for _, env := range overlays(t) {
+		for _, parts := range [][]string{nil, {"eks"}, {"aks"}, {"onprem"}, {"otel-collector"}, {"hpa-custom"}, {"networkpolicy"}} {
+			c := choice{env, parts}
+			if !c.possible() {
+				continue
+			}
+			for _, o := range rendered(t, kustomize, c) {
+				switch o.(type) {
+				case *corev1.Namespace:
+					assert.Contains(t, o.GetLabels(), "pod-security.kubernetes.io/enforce", "%s: scripts/deploy.sh could not leave it out", c)
+				case *appsv1.Deployment, *corev1.ConfigMap, *corev1.Service, *corev1.ServiceAccount,
+					*autoscalingv2.HorizontalPodAutoscaler, *policyv1.PodDisruptionBudget, *networkingv1.NetworkPolicy:
+				default:
+					assert.Fail(t, "a kind that a deployer may not write", "%s: %T %s", c, o, o.GetName())
+				}
+			}
+		}
+	}
+}
+
+// variable is how a collector's configuration reads one of its container's.
+var variable = regexp.MustCompile(`\$\{env:(\w+)\}`)
+
+// TestCollectorsVariables sees that each variable which a collector's configuration
+// reads is set: by the component, or on Azure by the webhook of workload identity,
+// which looks at the pod's label and its service account.
+func TestCollectorsVariables(t *testing.T) {
+	kustomize := tool(t, "kustomize")
+	for _, component := range []string{"gke-otlp", "eks", "aks", "otel-collector"} {
+		text, err := os.ReadFile(filepath.Join("../components", component, "config.yaml"))
+		require.NoError(t, err)
+		pods := get[*appsv1.Deployment](t, rendered(t, kustomize, choice{"prod", []string{component}}), "otel-collector").Spec.Template
+		set := make(map[string]bool)
+		for _, v := range pods.Spec.Containers[0].Env {
+			set[v.Name] = true
+		}
+		if pods.Labels["azure.workload.identity/use"] == "true" && pods.Spec.ServiceAccountName == "telemetry-access" {
+			set["AZURE_CLIENT_ID"], set["AZURE_TENANT_ID"], set["AZURE_FEDERATED_TOKEN_FILE"] = true, true, true
+		}
+		for _, found := range variable.FindAllStringSubmatch(string(text), -1) {
+			assert.True(t, set[found[1]], "%s: nothing sets %s", component, found[1])
+		}
+	}
+}
+
+// TestAzureSignsIn holds the collector to Application Insights as infra/azure makes
+// it: closed to whoever has the connection string alone.
+func TestAzureSignsIn(t *testing.T) {
+	made, err := os.ReadFile(filepath.Join(root, "infra/azure/telemetry.tf"))
+	require.NoError(t, err)
+	require.Regexp(t, `(?m)^\s*local_authentication_disabled\s*= true$`, string(made))
+
+	text, err := os.ReadFile("../components/aks/config.yaml")
+	require.NoError(t, err)
+	var config struct {
+		Extensions map[string]struct {
+			WorkloadIdentity map[string]string `json:"workload_identity"`
+			Scopes           []string
+		}
+		Exporters map[string]struct {
+			Auth struct{ Authenticator string }
+		}
+		Service struct{ Extensions []string }
+	}
+	require.NoError(t, yaml.Unmarshal(text, &config))
+	name := config.Exporters["azure_monitor"].Auth.Authenticator
+	require.Contains(t, config.Extensions, name)
+	assert.Contains(t, config.Service.Extensions, name)
+	// Who it is, who vouches for that, and whom it is for: the role Monitoring Metrics Publisher is looked up by them.
+	assert.Len(t, config.Extensions[name].WorkloadIdentity, 3)
+	assert.Equal(t, []string{"https://monitor.azure.com/.default"}, config.Extensions[name].Scopes)
+}
