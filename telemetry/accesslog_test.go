@@ -96,25 +96,27 @@ func TestLogBuffer(t *testing.T) {
 		out := &sink{}
 		buffer := NewLogBuffer(out)
 		log := NewLogger(buffer, LogOptions{})
-		about := slog.Any(requestKey, &requestInfo{})
+		request := func(level slog.Level, message string) {
+			log.Handler().(*logHandler).request(trace.SpanContext{}, time.Now(), level, message, &requestInfo{})
+		}
 
-		log.Info("GET /x 200", about)
-		log.Info("GET /y 200", about)
+		request(slog.LevelInfo, "GET /x 200")
+		request(slog.LevelInfo, "GET /y 200")
 		assert.Empty(t, out.all(), "lines of requests wait")
 		time.Sleep(logBufferDelay) //nolint:forbidigo // The bubble's clock, not the machine's.
 		synctest.Wait()
 		require.Len(t, out.all(), 1, "for 100 ms, and come together")
 		assert.Regexp(t, `GET /x 200.*\n.*GET /y 200.*\n$`, out.all()[0])
 
-		log.Info("GET /z 200", about)
-		log.Warn("GET /z 404", about)
+		request(slog.LevelInfo, "GET /z 200")
+		request(slog.LevelWarn, "GET /z 404")
 		require.Len(t, out.all(), 2, "what is a warning does not wait, nor what came before")
 		assert.Regexp(t, `GET /z 200.*\n.*GET /z 404.*\n$`, out.all()[1])
 
 		log.Info("ready")
 		assert.Len(t, out.all(), 3, "nor a line about anything else")
 
-		log.Info("GET /last 200", about)
+		request(slog.LevelInfo, "GET /last 200")
 		require.NoError(t, buffer.Flush())
 		assert.Len(t, out.all(), 4)
 		require.NoError(t, buffer.Flush())

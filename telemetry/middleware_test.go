@@ -242,7 +242,11 @@ func TestWhatACallerChoosesIsClipped(t *testing.T) {
 
 func TestRemoteIP(t *testing.T) {
 	for addr, want := range map[string]string{"192.0.2.7:1234": "192.0.2.7", "[2001:db8::1]:80": "2001:db8::1", "@": "@", "": ""} {
-		assert.Equal(t, want, remoteIP(addr))
+		f := newFixture(t, false)
+		r := httptest.NewRequestWithContext(t.Context(), "GET", "/x", nil)
+		r.RemoteAddr = addr
+		f.Route("GET", "/x", http.NotFoundHandler()).ServeHTTP(httptest.NewRecorder(), r)
+		assert.Equal(t, want, httpRequest(t, f.onlyLine(t))["remoteIp"])
 	}
 }
 

@@ -3,6 +3,7 @@ package telemetry
 import (
 	"context"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -218,10 +219,10 @@ func (x *exchange) endSpan(o outcome) {
 	case o.panicked():
 		span.AddEvent(semconv.ExceptionEventName, trace.WithAttributes(
 			semconv.ExceptionType(o.panicType),
-			semconv.ExceptionMessage(text(errorText(x.record.Err), maxLoggedText)),
+			semconv.ExceptionMessage(text(fmt.Sprint(x.record.Err), maxLoggedText)),
 			semconv.ExceptionStacktrace(strings.ToValidUTF8(string(o.stack), invalidRuneValue)),
 		))
-		span.SetStatus(codes.Error, text(errorText(x.record.Err), maxLoggedText))
+		span.SetStatus(codes.Error, text(fmt.Sprint(x.record.Err), maxLoggedText))
 	case o.aborted:
 		span.SetStatus(codes.Error, x.record.ErrorType)
 	case o.status >= 500:

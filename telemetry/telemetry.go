@@ -18,7 +18,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"sync"
 
 	cloudtrace "github.com/GoogleCloudPlatform/opentelemetry-operations-go/exporter/trace"
 	"github.com/prometheus/client_golang/prometheus"
@@ -38,7 +37,8 @@ type Options struct {
 	Version string
 	Commit  string
 
-	// Logger gets one record for each request, and warnings. Nil discards them.
+	// Logger gets one line for each request, and warnings. Nil discards them. A logger that NewLogger did not make gets
+	// the warnings alone.
 	Logger *slog.Logger
 
 	// LogBuffer is what Logger writes to, if it is one: the lines that it loses are counted.
@@ -66,7 +66,7 @@ type Options struct {
 type Telemetry struct {
 	log          *slog.Logger
 	accessLog    AccessLog
-	infos        sync.Pool // of *requestInfo: a line is done with when it is written
+	lines        *logHandler // what log writes with; nil when that is another's handler
 	onPanic      http.HandlerFunc
 	registry     *prometheus.Registry
 	metrics      *Metrics
@@ -114,6 +114,7 @@ func New(ctx context.Context, opts Options) (*Telemetry, error) {
 		sampling:   sampling{root: sdktrace.NeverSample()},
 		abandon:    func() {},
 	}
+	t.lines, _ = opts.Logger.Handler().(*logHandler)
 	for _, name := range t.propagator.Fields() {
 		t.traceHeaders = append(t.traceHeaders, http.CanonicalHeaderKey(name))
 	}
