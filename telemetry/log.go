@@ -142,7 +142,7 @@ func (h *logHandler) request(span trace.SpanContext, at time.Time, level slog.Le
 
 // begin starts a line with what all lines have.
 func (h *logHandler) begin(span trace.SpanContext, at time.Time, level slog.Level, message string) *zerolog.Event {
-	e := h.logger.Log()
+	e := h.logger.Log() //nolint:zerologlint // Whoever asked for it sends it.
 	if !at.IsZero() {
 		writeTime(e, h.layout.time, at)
 	}

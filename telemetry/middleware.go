@@ -66,7 +66,7 @@ func (t *Telemetry) Unmatched(next http.Handler) http.Handler {
 
 func (t *Telemetry) instrument(e endpoint, next http.Handler) http.Handler {
 	return &layer{
-		t: t, endpoint: e, next: next, series: t.metrics.newRouteSeries(e.pattern), active: t.metrics.active[knownMethod(e.method)],
+		t: t, endpoint: e, next: next, series: t.metrics.newRouteSeries(e.pattern), active: t.metrics.active.WithLabelValues(knownMethod(e.method)),
 	}
 }
 
@@ -128,7 +128,7 @@ func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	active := l.active
 	if r.Method != l.endpoint.method {
-		active = l.t.metrics.active[knownMethod(r.Method)]
+		active = l.t.metrics.active.WithLabelValues(knownMethod(r.Method))
 	}
 	active.Inc()
 	defer active.Dec()

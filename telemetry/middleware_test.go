@@ -274,11 +274,11 @@ func TestRecordFromOutsideARequest(t *testing.T) {
 func TestInFlight(t *testing.T) {
 	f := newFixture(t, false)
 	h := f.Route("GET", "/x", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
-		assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.active["GET"]), 0)
+		assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.active.WithLabelValues("GET")), 0)
 	}))
 	ask(t, h, "GET", "/x", "")
 	ask(t, f.Route("GET", "/panic", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(1) })), "GET", "/panic", "")
-	assert.Zero(t, testutil.ToFloat64(f.metrics.active["GET"]))
+	assert.Zero(t, testutil.ToFloat64(f.metrics.active.WithLabelValues("GET")))
 }
 
 func TestTracingOffKeepsTheCallersTrace(t *testing.T) {
@@ -612,7 +612,7 @@ func TestLatency(t *testing.T) {
 		ask(t, h, "GET", "/x", "")
 		assert.Equal(t, "0.001234567s", httpRequest(t, logs.lines(t)[0])["latency"])
 		buckets := prometheus.NewRegistry()
-		require.NoError(t, buckets.Register(tel.metrics.http.duration))
+		require.NoError(t, buckets.Register(tel.metrics.duration))
 		assert.NoError(t, testutil.GatherAndCompare(buckets, strings.NewReader(`
 			# HELP http_server_request_duration_seconds Time from the first look at a request to the end of its handler.
 			# TYPE http_server_request_duration_seconds histogram

@@ -48,7 +48,7 @@ func newPusher(exporter sdkmetric.Exporter, res *resource.Resource, registry *pr
 		gather = classic(gather)
 	}
 	reader := sdkmetric.NewPeriodicReader(
-		&pushExporter{exporter, m.dropped[drop{"metrics", "export-failed"}]},
+		&pushExporter{exporter, m.dropped.WithLabelValues("metrics", "export-failed")},
 		sdkmetric.WithProducer(bridge.NewMetricProducer(bridge.WithGatherer(prometheus.GathererFunc(gather)))),
 	)
 	return &pusher{sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(reader))}

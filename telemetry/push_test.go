@@ -93,7 +93,7 @@ func TestPushExplicitBuckets(t *testing.T) {
 	assert.InDelta(t, 2, sum.DataPoints[0].Value, 0)
 	assertExemplar(t, 2, sum.DataPoints[0].Exemplars[0])
 	dropped := got.metrics["tepal_telemetry_dropped_total"].(metricdata.Sum[float64])
-	assert.Len(t, dropped.DataPoints, len(drops()))
+	assert.Len(t, dropped.DataPoints, 7, "each pair of a signal and a reason")
 	// Every metric of /metrics is there, those without a value excepted.
 	families, err := registry.Gather()
 	require.NoError(t, err)
@@ -138,7 +138,7 @@ func TestPushFailures(t *testing.T) {
 		registry, m := measured(t)
 		p := newPusher(&pushes{err: tt.err}, resource.Empty(), registry, m)
 		require.ErrorIs(t, p.Shutdown(t.Context()), tt.err)
-		assert.InDelta(t, tt.failed, testutil.ToFloat64(m.dropped[drop{"metrics", "export-failed"}]), 0)
+		assert.InDelta(t, tt.failed, testutil.ToFloat64(m.dropped.WithLabelValues("metrics", "export-failed")), 0)
 	}
 }
 
