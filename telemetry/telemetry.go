@@ -23,6 +23,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/otel/propagation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -78,8 +79,8 @@ type Telemetry struct {
 	sampling     sampling
 
 	processors []sdktrace.SpanProcessor
-	pusher     *pusher            // nil: metrics are not pushed
-	abandon    context.CancelFunc // ends exports that are still under way when Shutdown has no time left
+	pusher     *sdkmetric.MeterProvider // nil: metrics are not pushed
+	abandon    context.CancelFunc       // ends exports that are still under way when Shutdown has no time left
 }
 
 // New builds a Telemetry from the options and from the OTEL_* variables of the process environment. Nothing is dialled:
@@ -153,8 +154,11 @@ func (t *Telemetry) TracerProvider() trace.TracerProvider { return t.provider }
 func (t *Telemetry) Shutdown(ctx context.Context) error {
 	err := t.stopTracing(ctx)
 	t.abandon()
-	if t.pusher != nil {
-		err = errors.Join(err, t.pusher.Shutdown(ctx))
+	if t.pusher == nil {
+		return err
+	}
+	if pushErr := t.pusher.Shutdown(ctx); !errors.Is(pushErr, sdkmetric.ErrReaderShutdown) { // which a second call gets
+		err = errors.Join(err, pushErr)
 	}
 	return err
 }
