@@ -12,6 +12,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -87,12 +88,8 @@ type Telemetry struct {
 // an exporter whose endpoint is down is no error. A variable whose value is not understood is one, and names the variable
 // and what it accepts.
 func New(ctx context.Context, opts Options) (*Telemetry, error) {
-	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.DiscardHandler)
-	}
-	if opts.Stderr == nil {
-		opts.Stderr = os.Stderr
-	}
+	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
+	opts.Stderr = cmp.Or[io.Writer](opts.Stderr, os.Stderr)
 	if opts.OnPanic == nil {
 		opts.OnPanic = func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
