@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -89,6 +90,37 @@ func TestUnwantedRequestsAreStillCounted(t *testing.T) {
 	assert.Equal(t, 1, f.durations(t, "/x", "GET", "200", "", "", ""))
 	ask(t, f.Route("GET", "/x", http.NotFoundHandler()), "GET", "/x", "")
 	assert.Equal(t, "GET /x 404", f.onlyLine(t)["message"])
+}
+
+// What the logger was given beforehand stands on the lines of requests too.
+func TestRequestsHaveTheAttributesOfTheLogger(t *testing.T) {
+	f := newFixture(t, false, func(o *Options) { o.Logger = o.Logger.With("zone", "a").WithGroup("g").With("n", 1) })
+	ask(t, f.Route("GET", "/x", http.NotFoundHandler()), "GET", "/x", "")
+	line := f.onlyLine(t)
+	assert.Equal(t, "GET /x 404", line["message"])
+	assert.Equal(t, "a", line["zone"])
+	assert.Equal(t, "1", fmt.Sprint(line["g"].(map[string]any)["n"]))
+}
+
+// Below the level of the logger there are no lines, whatever the access log asks for.
+func TestRequestsAreBelowTheLevel(t *testing.T) {
+	logs := &sink{}
+	f := newFixture(t, false, func(o *Options) { o.Logger = NewLogger(logs, LogOptions{Level: slog.LevelWarn}) })
+	ask(t, f.Route("GET", "/x", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})), "GET", "/x", "")
+	ask(t, f.Route("GET", "/x", http.NotFoundHandler()), "GET", "/x", "")
+	require.Len(t, logs.lines(t), 1)
+	assert.Equal(t, "GET /x 404", logs.lines(t)[0]["message"])
+}
+
+// A logger of another make gets the warnings alone.
+func TestLoggerOfAnotherMake(t *testing.T) {
+	var out bytes.Buffer
+	f := newFixture(t, false, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&out, nil)) })
+	ask(t, f.Route("GET", "/x", http.NotFoundHandler()), "GET", "/x", "")
+	assert.Empty(t, out.String())
+	f.registry.MustRegister(brokenCollector{})
+	f.scrape(t, "text/plain")
+	assert.Contains(t, out.String(), "cannot be read")
 }
 
 func TestLogBuffer(t *testing.T) {

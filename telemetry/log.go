@@ -44,7 +44,7 @@ type LogOptions struct {
 // and the infinities are strings, and what cannot be written as JSON is replaced by a string that starts with "!ERROR: ".
 //
 // When w has a method Flush() error, as a [LogBuffer] has, it is called after every line but those of requests that
-// went well.
+// went well. A LogBuffer counts what cannot be written; for other writers zerolog says it on the standard error.
 func NewLogger(w io.Writer, opts LogOptions) *slog.Logger {
 	flush := func() error { return nil }
 	if f, ok := w.(interface{ Flush() error }); ok {
