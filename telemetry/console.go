@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -79,15 +80,7 @@ func (c console) paint(text string, color int) string {
 }
 
 func severityColor(severity string) int {
-	switch severity {
-	case "ERROR":
-		return colorRed
-	case "WARNING":
-		return colorYellow
-	case "INFO":
-		return colorGreen
-	}
-	return colorDim
+	return cmp.Or(map[string]int{"ERROR": colorRed, "WARNING": colorYellow, "INFO": colorGreen}[severity], colorDim)
 }
 
 // localTime is the time of day where the person is.
@@ -101,11 +94,8 @@ func localTime(text string) string {
 
 // fieldText is the text of an attribute's value, decoded from JSON.
 func fieldText(value any) string {
-	switch v := value.(type) {
-	case string:
-		return quoted(v, true)
-	case json.Number:
-		return v.String()
+	if text, ok := value.(string); ok {
+		return quoted(text, true)
 	}
 	text, _ := marshal(value) // it was decoded from JSON
 	return quoted(text.String(), false)

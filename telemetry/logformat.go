@@ -34,16 +34,16 @@ type layout struct {
 
 	time, severity, message, trace, span string
 
-	severities [4]string // of debug, info, warn and error
-	about      about
-	reserved   []string // the keys that an attribute cannot have
+	severities [4]string         // of debug, info, warn and error
+	renamed    map[string]string // what has another name in this format
+	reserved   []string          // the keys that an attribute cannot have
 }
 
 func layoutOf(f Format, service string) *layout {
 	l := &layout{
 		format: f, time: "time", severity: "severity", message: "message", trace: traceKey, span: spanKey,
-		severities: [4]string{"DEBUG", "INFO", "WARNING", "ERROR"}, about: plainAbout(),
-		reserved: []string{cloudTraceKey, cloudSpanKey, cloudSampledKey},
+		severities: [4]string{"DEBUG", "INFO", "WARNING", "ERROR"},
+		reserved:   []string{cloudTraceKey, cloudSpanKey, cloudSampledKey},
 	}
 	switch f {
 	case FormatPlain:
@@ -51,7 +51,11 @@ func layoutOf(f Format, service string) *layout {
 		l.reserved = []string{"method", "url", "status", "duration_seconds", "remote_ip", "user_agent", "request_bytes", "response_bytes", "protocol"}
 	case FormatECS:
 		l.service, l.time, l.severity, l.trace, l.span = service, "@timestamp", "log.level", "trace.id", "span.id"
-		l.severities, l.about = [4]string{"debug", "info", "warn", "error"}, ecsAbout()
+		l.severities = [4]string{"debug", "info", "warn", "error"}
+		l.renamed = map[string]string{
+			"model": "tepal.model.name", "model_version": "tepal.model.version", "rows": "tepal.rows", "queue_wait": "tepal.queue_wait",
+			"problem": "error.type", "error": "error.message", "stack": "error.stack_trace",
+		}
 		l.reserved = []string{ecsVersionKey, ecsServiceKey, "http.request.method", "url.original", "http.response.status_code", "event.duration",
 			"client.ip", "user_agent.original", "http.request.body.bytes", "http.response.body.bytes", "http.version"}
 	}
@@ -59,17 +63,20 @@ func layoutOf(f Format, service string) *layout {
 	return l
 }
 
-// fieldName is the key that an attribute at the top level is written under: attributes have the names that lines about
-// requests have.
-func (l *layout) fieldName(key string) string {
-	plain := plainAbout()
-	if i := slices.Index(plain[:], key); i >= 0 {
-		return l.about[i]
+// name is what the format calls a field that lines of all kinds may have.
+func (l *layout) name(key string) string {
+	if name, ok := l.renamed[key]; ok {
+		return name
 	}
+	return key
+}
+
+// fieldName is the key that an attribute at the top level is written under.
+func (l *layout) fieldName(key string) string {
 	if slices.Contains(l.reserved, key) {
 		return key + "_"
 	}
-	return key
+	return l.name(key)
 }
 
 // severityName names a level; levels in between take the name of the one below.
@@ -109,29 +116,6 @@ func (l *layout) writeIDs(e *zerolog.Event, project string, span trace.SpanConte
 	e.Hex(cloudSpanKey, spanID[:]).Bool(cloudSampledKey, span.IsSampled())
 }
 
-// about are the names of what a line tells beside the request itself.
-type about [7]string
-
-const (
-	aboutModel = iota
-	aboutVersion
-	aboutRows
-	aboutWait
-	aboutProblem
-	aboutError
-	aboutStack
-)
-
-func plainAbout() about {
-	return about{"model", "model_version", "rows", "queue_wait", "problem", "error", "stack"}
-}
-
-func ecsAbout() about {
-	return about{
-		"tepal.model.name", "tepal.model.version", "tepal.rows", "tepal.queue_wait", "error.type", "error.message", "error.stack_trace",
-	}
-}
-
 // requestInfo is all that the line about an answered request tells. What is zero is left out, but for sizes and the
 // latency.
 type requestInfo struct {
@@ -157,17 +141,17 @@ func (l *layout) writeRequest(e *zerolog.Event, r *requestInfo) {
 		writeCloudRequest(e, r)
 	}
 	if r.model != "" {
-		e.Str(l.about[aboutModel], r.model).Str(l.about[aboutVersion], r.modelVersion)
+		e.Str(l.name("model"), r.model).Str(l.name("model_version"), r.modelVersion)
 	}
 	if r.rows > 0 {
-		e.Int(l.about[aboutRows], r.rows)
+		e.Int(l.name("rows"), r.rows)
 	}
 	if r.queueWait > 0 {
-		writeSeconds(e, l.about[aboutWait], r.queueWait)
+		writeSeconds(e, l.name("queue_wait"), r.queueWait)
 	}
-	writeText(e, l.about[aboutProblem], r.problem)
-	writeText(e, l.about[aboutError], r.err)
-	writeText(e, l.about[aboutStack], r.stack)
+	writeText(e, l.name("problem"), r.problem)
+	writeText(e, l.name("error"), r.err)
+	writeText(e, l.name("stack"), r.stack)
 }
 
 // requestKey is the object that Cloud Logging shows as a request.

@@ -677,7 +677,7 @@ func TestHostileRequestsAreOneLineEach(t *testing.T) {
 	for _, request := range []string{
 		"GET /%0a%22%7d%0d%00 HTTP/1.1\r\nHost: h\r\nUser-Agent: \"}\\\xff\xfe\r\nConnection: close\r\n\r\n",
 		"GET http://user:password@h/p?q HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
-		"OPTIONS * HTTP/1.0\r\n\r\n", // answered by net/http
+		"OPTIONS * HTTP/1.0\r\n\r\n",          // answered by net/http
 		"G{}\t / HTTP/1.1\r\nHost: h\r\n\r\n", // refused by net/http
 		"!#$%&'*+-.^_`|~ /\xff HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n",
 	} {
