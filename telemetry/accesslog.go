@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -23,49 +22,33 @@ const (
 // AccessLog says which requests get a line. Those that failed by the server's fault (at ERROR) and those that were slow
 // get one in any case, and so do all that failed (at WARNING or worse) but under off. The zero value logs every request.
 type AccessLog struct {
-	mode  string
-	share Share // of those that went well, in the mode sampled
+	always slog.Level // the severity from which a request gets a line
+	share  Share      // of the others
 
 	// Slow is the latency from which a request counts as slow; none does at 0.
 	Slow time.Duration
 }
 
-// The modes of an AccessLog, beside "sampled:SHARE".
-const (
-	accessAll    = "all"
-	accessErrors = "errors"
-	accessOff    = "off"
-)
-
 // UnmarshalText reads all, errors, off, or sampled: and the share of the requests that went well, from 0 to 1.
 func (a *AccessLog) UnmarshalText(text []byte) error {
-	switch mode := string(text); mode {
-	case accessAll, accessErrors, accessOff:
-		a.mode = mode
-		return nil
-	}
-	a.mode = "sampled"
-	if a.share.UnmarshalText(text) != nil {
-		return fmt.Errorf("%q is none of all, errors, off, and sampled:SHARE with a share from 0 to 1", text)
+	a.always, a.share = slog.LevelWarn, Share{}
+	switch string(text) {
+	case "all":
+		a.always = slog.LevelInfo
+	case "errors":
+	case "off":
+		a.always = slog.LevelError
+	default:
+		if a.share.UnmarshalText(text) != nil {
+			return fmt.Errorf("%q is none of all, errors, off, and sampled:SHARE with a share from 0 to 1", text)
+		}
 	}
 	return nil
 }
 
 // wants reports whether a request gets a line.
 func (a AccessLog) wants(o outcome, id trace.TraceID) bool {
-	switch {
-	case o.severity >= slog.LevelError || a.Slow > 0 && o.latency >= a.Slow:
-		return true
-	case a.mode == accessOff:
-		return false
-	case o.severity >= slog.LevelWarn:
-		return true
-	case a.mode == accessErrors:
-		return false
-	case a.mode == "" || a.mode == accessAll:
-		return true
-	}
-	return a.share.Includes(id)
+	return o.severity >= a.always || a.Slow > 0 && o.latency >= a.Slow || a.share.Includes(id)
 }
 
 // Share is a part of all traces, chosen by the trace's id as OTEL_TRACES_SAMPLER=traceidratio chooses: of two shares the
@@ -75,7 +58,7 @@ type Share struct{ bound uint64 }
 // UnmarshalText reads off, or sampled: and a number from 0 to 1.
 func (s *Share) UnmarshalText(text []byte) error {
 	*s = Share{}
-	if string(text) == accessOff {
+	if string(text) == "off" {
 		return nil
 	}
 	number, ok := strings.CutPrefix(string(text), "sampled:")
@@ -95,61 +78,35 @@ func (s Share) Includes(id trace.TraceID) bool { return binary.BigEndian.Uint64(
 
 // log writes the line of this request, if it gets one.
 func (x *exchange) log(o outcome) {
-	t := x.layer.t
-	if !t.accessLog.wants(o, x.span.TraceID()) {
+	t, r := x.layer.t, x.request
+	if t.lines == nil || !t.lines.Enabled(r.Context(), o.severity) || !t.accessLog.wants(o, x.span.TraceID()) {
 		return
 	}
-	ctx := x.request.Context()
-	handler := t.log.Handler()
-	if !handler.Enabled(ctx, o.severity) {
-		return
+	ip, _ := splitHostPort(r.RemoteAddr)
+	info := requestInfo{
+		method: clip(r.Method, maxLoggedMethod), url: clip(target(r), maxLoggedText), protocol: r.Proto,
+		remoteIP: ip, userAgent: clip(r.UserAgent(), maxLoggedText),
+		status: o.status, latency: o.latency, requestSize: x.body.size, responseSize: x.response.size,
+		model: x.record.ModelName, modelVersion: x.record.ModelVersion, rows: x.record.Rows,
+		queueWait: x.record.QueueWait, problem: x.record.ErrorType, stack: string(o.stack),
 	}
-	// The handler is called without the slog.Logger, which would look up the caller's place in the source in vain.
-	line := slog.NewRecord(x.start.Add(o.latency), o.severity, x.message(o), 0)
-	info, ok := t.infos.Get().(*requestInfo)
-	if !ok {
-		info = new(requestInfo)
+	// The cause of a 4xx is in the answer, and may repeat the payload, which is not logged.
+	if x.record.Err != nil && (o.status >= 500 || o.panicked() || o.aborted) {
+		info.err = fmt.Sprint(x.record.Err)
 	}
-	x.describe(o, info)
-	line.AddAttrs(slog.Any(requestKey, info))
-	_ = handler.Handle(ctx, line) // a log that cannot be written has nowhere to say so
-	t.infos.Put(info)
+	t.lines.request(x.span, x.start.Add(o.latency), o.severity, x.message(o), &info)
 }
 
 // message is the line's text: "POST /predict 200".
 func (x *exchange) message(o outcome) string {
-	e := &x.layer.endpoint
-	if x.request.Method == e.method && o.status == 200 && !o.aborted {
+	e, method := &x.layer.endpoint, x.request.Method
+	switch {
+	case o.aborted:
+		return e.label(clip(method, maxLoggedMethod)) + " aborted"
+	case o.status == http.StatusOK && method == e.method:
 		return e.ok
 	}
-	name := e.name
-	if x.request.Method != e.method {
-		name = clip(x.request.Method, maxLoggedMethod)
-		if e.pattern != "" {
-			name += " " + e.pattern
-		}
-	}
-	if o.aborted {
-		return name + " aborted"
-	}
-	return name + " " + strconv.Itoa(o.status)
-}
-
-// describe fills in what the line tells of the request.
-func (x *exchange) describe(o outcome, info *requestInfo) {
-	r := x.request
-	*info = requestInfo{
-		method: clip(r.Method, maxLoggedMethod), url: clip(target(r), maxLoggedText), protocol: r.Proto,
-		remoteIP: remoteIP(r.RemoteAddr), userAgent: clip(r.UserAgent(), maxLoggedText),
-		status: o.status, latency: o.latency, requestSize: x.body.size, responseSize: x.response.size,
-		model: x.record.ModelName, modelVersion: x.record.ModelVersion, rows: x.record.Rows,
-		queueWait: x.record.QueueWait, problem: x.record.ErrorType,
-	}
-	// The cause of a 4xx is in the answer, and may repeat the payload, which is not logged.
-	if x.record.Err != nil && (o.status >= 500 || o.panicked() || o.aborted) {
-		info.err = errorText(x.record.Err)
-	}
-	info.stack = string(o.stack)
+	return e.label(clip(method, maxLoggedMethod)) + " " + strconv.Itoa(o.status)
 }
 
 // target is the path and the query, as they came where that is all that came: a proxy's form may hold a password.
@@ -161,14 +118,6 @@ func target(r *http.Request) string {
 		return "" // which may hold one too
 	}
 	return r.URL.RequestURI()
-}
-
-func remoteIP(addr string) string {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return addr
-	}
-	return host
 }
 
 // clip shortens s to at most n bytes and shows that it did.

@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -91,30 +92,63 @@ func TestUnwantedRequestsAreStillCounted(t *testing.T) {
 	assert.Equal(t, "GET /x 404", f.onlyLine(t)["message"])
 }
 
+// What the logger was given beforehand stands on the lines of requests too.
+func TestRequestsHaveTheAttributesOfTheLogger(t *testing.T) {
+	f := newFixture(t, false, func(o *Options) { o.Logger = o.Logger.With("zone", "a").WithGroup("g").With("n", 1) })
+	ask(t, f.Route("GET", "/x", http.NotFoundHandler()), "GET", "/x", "")
+	line := f.onlyLine(t)
+	assert.Equal(t, "GET /x 404", line["message"])
+	assert.Equal(t, "a", line["zone"])
+	assert.Equal(t, "1", fmt.Sprint(line["g"].(map[string]any)["n"]))
+}
+
+// Below the level of the logger there are no lines, whatever the access log asks for.
+func TestRequestsAreBelowTheLevel(t *testing.T) {
+	logs := &sink{}
+	f := newFixture(t, false, func(o *Options) { o.Logger = NewLogger(logs, LogOptions{Level: slog.LevelWarn}) })
+	ask(t, f.Route("GET", "/x", http.HandlerFunc(func(http.ResponseWriter, *http.Request) {})), "GET", "/x", "")
+	ask(t, f.Route("GET", "/x", http.NotFoundHandler()), "GET", "/x", "")
+	require.Len(t, logs.lines(t), 1)
+	assert.Equal(t, "GET /x 404", logs.lines(t)[0]["message"])
+}
+
+// A logger of another make gets the warnings alone.
+func TestLoggerOfAnotherMake(t *testing.T) {
+	var out bytes.Buffer
+	f := newFixture(t, false, func(o *Options) { o.Logger = slog.New(slog.NewTextHandler(&out, nil)) })
+	ask(t, f.Route("GET", "/x", http.NotFoundHandler()), "GET", "/x", "")
+	assert.Empty(t, out.String())
+	f.registry.MustRegister(brokenCollector{})
+	f.scrape(t, "text/plain")
+	assert.Contains(t, out.String(), "cannot be read")
+}
+
 func TestLogBuffer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &sink{}
 		buffer := NewLogBuffer(out)
 		log := NewLogger(buffer, LogOptions{})
-		about := slog.Any(requestKey, &requestInfo{})
+		request := func(level slog.Level, message string) {
+			log.Handler().(*logHandler).request(trace.SpanContext{}, time.Now(), level, message, &requestInfo{})
+		}
 
-		log.Info("GET /x 200", about)
-		log.Info("GET /y 200", about)
+		request(slog.LevelInfo, "GET /x 200")
+		request(slog.LevelInfo, "GET /y 200")
 		assert.Empty(t, out.all(), "lines of requests wait")
 		time.Sleep(logBufferDelay) //nolint:forbidigo // The bubble's clock, not the machine's.
 		synctest.Wait()
 		require.Len(t, out.all(), 1, "for 100 ms, and come together")
 		assert.Regexp(t, `GET /x 200.*\n.*GET /y 200.*\n$`, out.all()[0])
 
-		log.Info("GET /z 200", about)
-		log.Warn("GET /z 404", about)
+		request(slog.LevelInfo, "GET /z 200")
+		request(slog.LevelWarn, "GET /z 404")
 		require.Len(t, out.all(), 2, "what is a warning does not wait, nor what came before")
 		assert.Regexp(t, `GET /z 200.*\n.*GET /z 404.*\n$`, out.all()[1])
 
 		log.Info("ready")
 		assert.Len(t, out.all(), 3, "nor a line about anything else")
 
-		log.Info("GET /last 200", about)
+		request(slog.LevelInfo, "GET /last 200")
 		require.NoError(t, buffer.Flush())
 		assert.Len(t, out.all(), 4)
 		require.NoError(t, buffer.Flush())

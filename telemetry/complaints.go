@@ -7,39 +7,30 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"go.opentelemetry.io/otel"
 )
 
-// ErrorHandler logs what goes wrong inside the OpenTelemetry SDK, such as an endpoint that does not answer: at WARNING,
-// at most one line a minute, with the number of errors that were held back since the line before. It is an
-// otel.ErrorHandler; only the main program may install it, since that hook is process-wide. Safe for concurrent use.
-type ErrorHandler struct {
-	log *slog.Logger
-
-	mu         sync.Mutex
-	next       time.Time // no line before this
-	suppressed int
-}
-
-// errorInterval is the least time between two lines of an ErrorHandler.
+// errorInterval is the least time between two lines of what NewErrorHandler returns.
 const errorInterval = time.Minute
 
-// NewErrorHandler returns an ErrorHandler that logs to the given logger.
-func NewErrorHandler(log *slog.Logger) *ErrorHandler { return &ErrorHandler{log: log} }
-
-// Handle logs err, or counts it when the last line is less than a minute old.
-func (h *ErrorHandler) Handle(err error) {
-	h.mu.Lock()
-	now := time.Now()
-	if now.Before(h.next) {
-		h.suppressed++
-		h.mu.Unlock()
-		return
-	}
-	suppressed := h.suppressed
-	h.suppressed = 0
-	h.next = now.Add(errorInterval)
-	h.mu.Unlock()
-	h.log.Warn("OpenTelemetry reports an error", "error", err, "suppressed", suppressed)
+// NewErrorHandler returns what otel.SetErrorHandler takes. It logs what goes wrong inside the OpenTelemetry SDK, such as
+// an endpoint that does not answer: at WARNING, at most one line a minute, with the number of errors that were held back
+// since the line before. Only the main program may install it, since that hook is process-wide.
+func NewErrorHandler(log *slog.Logger) otel.ErrorHandler {
+	var mu sync.Mutex
+	var next time.Time // no line before this
+	var suppressed int
+	return otel.ErrorHandlerFunc(func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		now := time.Now()
+		if now.Before(next) {
+			suppressed++
+			return
+		}
+		log.Warn("OpenTelemetry reports an error", "error", err, "suppressed", suppressed)
+		next, suppressed = now.Add(errorInterval), 0
+	})
 }
 
 // NewSDKLogger returns what otel.SetLogger takes: a logger through which the OpenTelemetry SDK's own warnings and errors,
@@ -48,7 +39,7 @@ func (h *ErrorHandler) Handle(err error) {
 // That hook is process-wide too.
 //
 // It needs no limit of its own: the SDK says each such thing once, when it reads its settings or for the first span that
-// meets a limit. What repeats goes to the [ErrorHandler].
+// meets a limit. What repeats goes to the error handler.
 func NewSDKLogger(log *slog.Logger) logr.Logger {
 	return logr.FromSlogHandler(sdkLogHandler{log.Handler()})
 }

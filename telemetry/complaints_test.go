@@ -11,14 +11,12 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/otel"
 )
 
 func TestErrorHandlerIsRateLimited(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logs sink
 		h := NewErrorHandler(NewLogger(&logs, LogOptions{}))
-		var _ otel.ErrorHandler = h
 		h.Handle(errors.New("first"))
 		for range 5 {
 			h.Handle(errors.New("held back"))

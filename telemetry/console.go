@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -11,8 +12,6 @@ import (
 	"strings"
 	"time"
 	"unicode"
-
-	"github.com/rs/zerolog"
 )
 
 // Colours of the console form, as ANSI attributes.
@@ -24,94 +23,64 @@ const (
 	colorDim    = 90
 )
 
-// fieldsPart is the key under which the console's attributes stand, as one text, once they are prepared.
-const fieldsPart = "fields"
-
-// newConsoleWriter returns a writer that turns each JSON line into one for people:
+// console is a writer that turns each JSON line into one for people:
 //
 //	12:30:45.678 INFO POST /predict 200 latency=0.000123s model=iris rows=1
 //
 // Everything that comes from outside is quoted when it holds control characters, so that no line can drive the terminal
-// or pretend to be two. The parts and their formats are all set here: zerolog's own depend on package variables.
-func newConsoleWriter(w io.Writer, noColor bool) io.Writer {
-	parts := []string{timeKey, severityKey, messageKey, fieldsPart}
-	return zerolog.ConsoleWriter{
-		Out:           w,
-		NoColor:       noColor,
-		PartsOrder:    parts,
-		FieldsExclude: parts,
-		FormatPrepare: console{noColor: noColor}.prepare,
-		// The parts are ready by then. Which of these functions a part goes to depends on zerolog's variables.
-		FormatTimestamp:       partText,
-		FormatLevel:           partText,
-		FormatMessage:         partText,
-		FormatCaller:          partText,
-		FormatPartValueByName: func(part any, _ string) string { return partText(part) },
-	}
+// or pretend to be two.
+type console struct {
+	out   io.Writer
+	color bool
 }
 
-// partText returns a part as prepare left it.
-func partText(part any) string {
-	text, _ := part.(string)
-	return text
-}
-
-type console struct{ noColor bool }
-
-// prepare replaces what was decoded from a line by its parts, as they are to be shown.
-func (c console) prepare(line map[string]any) error {
-	clock, severity, message := partText(line[timeKey]), partText(line[severityKey]), partText(line[messageKey])
-	stack := partText(line["stack"])
-	if request, ok := line["httpRequest"].(map[string]any); ok {
-		line["latency"] = request["latency"] // the message has the rest, and a terminal is narrow
+// Write takes a line of FormatGCP.
+func (c console) Write(line []byte) (int, error) {
+	var fields map[string]any
+	decoder := json.NewDecoder(bytes.NewReader(line))
+	decoder.UseNumber()
+	if err := decoder.Decode(&fields); err != nil {
+		return 0, err
 	}
-	for _, key := range []string{timeKey, severityKey, messageKey, "stack", "httpRequest", cloudTraceKey, cloudSpanKey, cloudSampledKey} {
-		delete(line, key)
+	take := func(key string) string {
+		text, _ := fields[key].(string)
+		delete(fields, key)
+		return text
 	}
-	fields := c.fields(line)
-	for frame := range strings.Lines(stack) {
-		fields += "\n    " + quoted(strings.TrimSpace(frame), false)
+	clock, severity, message, stack := take("time"), take("severity"), take("message"), take("stack")
+	if request, ok := fields[requestKey].(map[string]any); ok {
+		fields["latency"] = request["latency"] // the message has the rest, and a terminal is narrow
+	}
+	for _, key := range []string{requestKey, cloudTraceKey, cloudSpanKey, cloudSampledKey} {
+		delete(fields, key)
 	}
 
-	clear(line)
-	line[timeKey] = c.paint(localTime(clock), colorDim)
-	line[severityKey] = c.paint(severity, severityColor(severity))
-	line[messageKey] = quoted(message, false)
-	line[fieldsPart] = fields
-	return nil
-}
-
-// fields is the text of the attributes, in the order of their keys.
-func (c console) fields(attrs map[string]any) string {
-	texts := make([]string, 0, len(attrs))
-	for _, key := range slices.Sorted(maps.Keys(attrs)) {
+	parts := []string{c.paint(localTime(clock), colorDim), c.paint(severity, severityColor(severity)), quoted(message, false)}
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
 		color := colorCyan
 		if key == "error" {
 			color = colorRed
 		}
-		texts = append(texts, c.paint(quoted(key, true)+"=", color)+fieldText(attrs[key]))
+		parts = append(parts, c.paint(quoted(key, true)+"=", color)+fieldText(fields[key]))
 	}
-	return strings.Join(texts, " ")
+	text := strings.Join(slices.DeleteFunc(parts, func(part string) bool { return part == "" }), " ")
+	for frame := range strings.Lines(stack) {
+		text += "\n    " + quoted(strings.TrimSpace(frame), false)
+	}
+	_, err := io.WriteString(c.out, text+"\n")
+	return len(line), err
 }
 
 // paint colours a text that is not empty.
 func (c console) paint(text string, color int) string {
-	if c.noColor || text == "" {
+	if !c.color || text == "" {
 		return text
 	}
 	return fmt.Sprintf("\x1b[%dm%s\x1b[0m", color, text)
 }
 
 func severityColor(severity string) int {
-	switch severity {
-	case "ERROR":
-		return colorRed
-	case "WARNING":
-		return colorYellow
-	case "INFO":
-		return colorGreen
-	}
-	return colorDim
+	return cmp.Or(map[string]int{"ERROR": colorRed, "WARNING": colorYellow, "INFO": colorGreen}[severity], colorDim)
 }
 
 // localTime is the time of day where the person is.
@@ -125,17 +94,11 @@ func localTime(text string) string {
 
 // fieldText is the text of an attribute's value, decoded from JSON.
 func fieldText(value any) string {
-	switch v := value.(type) {
-	case string:
-		return quoted(v, true)
-	case json.Number:
-		return v.String()
+	if text, ok := value.(string); ok {
+		return quoted(text, true)
 	}
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	_ = enc.Encode(value) // it was decoded from JSON, and goes back into memory
-	return quoted(strings.TrimSuffix(buf.String(), "\n"), false)
+	text, _ := marshal(value) // it was decoded from JSON
+	return quoted(text.String(), false)
 }
 
 // quoted returns the text, as a Go string literal where it would be ambiguous or could drive a terminal. A word is also

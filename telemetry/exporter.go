@@ -47,7 +47,6 @@ func env(name string) string { return strings.TrimSpace(os.Getenv(name)) }
 
 // exporterNames reads a variable that lists exporters, each once.
 func exporterNames(variable, fallback string, known ...string) ([]string, error) {
-	expected := "expected " + exporterNone + " or a list of: " + strings.Join(known, ", ")
 	value := strings.ToLower(cmp.Or(env(variable), fallback))
 	if value == exporterNone {
 		return nil, nil
@@ -55,11 +54,8 @@ func exporterNames(variable, fallback string, known ...string) ([]string, error)
 	var names []string
 	for name := range strings.SplitSeq(value, ",") {
 		name = strings.TrimSpace(name)
-		if name == exporterNone {
-			return nil, fmt.Errorf("%s: %q has %s beside others: %s", variable, value, exporterNone, expected)
-		}
 		if !slices.Contains(known, name) {
-			return nil, fmt.Errorf("%s: unknown exporter %q: %s", variable, name, expected)
+			return nil, fmt.Errorf("%s: unknown exporter %q: expected %s or a list of: %s", variable, name, exporterNone, strings.Join(known, ", "))
 		}
 		if !slices.Contains(names, name) {
 			names = append(names, name)
@@ -103,35 +99,32 @@ func otlpOverGRPC(protocolVariable, endpointVariable string) (bool, error) {
 	}
 	switch protocol := env(protocolVariable); protocol {
 	case "grpc":
-		return true, checkEndpoints(endpointVariable, isTarget, "http://HOST:PORT, https://HOST:PORT or a gRPC target")
+		return true, checkEndpoints(endpointVariable, true)
 	case "", "http/protobuf":
-		return false, checkEndpoints(endpointVariable, isBaseURL, "http://HOST:PORT or https://HOST:PORT")
+		return false, checkEndpoints(endpointVariable, false)
 	default:
 		return false, fmt.Errorf("%s: unknown protocol %q: expected grpc or http/protobuf", protocolVariable, protocol)
 	}
 }
 
 // checkEndpoints refuses endpoints that the exporter would not use as they are meant: it sends to localhost instead of
-// one that it cannot parse, and takes "collector:4318" for a URL with the scheme "collector".
-func checkEndpoints(variable string, usable func(endpoint string) bool, expected string) error {
+// one that it cannot parse, and over HTTP takes "collector:4318" for a URL with the scheme "collector".
+func checkEndpoints(variable string, overGRPC bool) error {
+	expected := "http://HOST:PORT or https://HOST:PORT"
+	if overGRPC {
+		expected = "http://HOST:PORT, https://HOST:PORT or a gRPC target"
+	}
 	for _, variable := range []string{envEndpoint, variable} {
-		if endpoint := env(variable); endpoint != "" && !usable(endpoint) {
+		endpoint := env(variable)
+		if endpoint == "" {
+			continue
+		}
+		u, err := url.Parse(endpoint)
+		if err != nil || !overGRPC && (u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
 			return fmt.Errorf("%s: unusable endpoint %q: expected %s", variable, endpoint, expected)
 		}
 	}
 	return nil
-}
-
-// isTarget reports whether the gRPC exporter understands the endpoint.
-func isTarget(endpoint string) bool {
-	_, err := url.Parse(endpoint)
-	return err == nil
-}
-
-// isBaseURL reports whether the HTTP exporter understands the endpoint.
-func isBaseURL(endpoint string) bool {
-	u, err := url.Parse(endpoint)
-	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != ""
 }
 
 // cloudTraceExporter sends spans to Google's Cloud Trace API. Its client is built with the first batch, and again with

@@ -3,33 +3,16 @@ package telemetry
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log"
 	"log/slog"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/trace"
-)
-
-// The fields that every line of FormatGCP starts with, and the bounds of a line.
-const (
-	timeKey          = "time"
-	severityKey      = "severity"
-	messageKey       = "message"
-	reservedSuffix   = "_"                                   // what an attribute with a reserved name gets appended
-	timeLayout       = "2006-01-02T15:04:05.000000000Z07:00" // RFC 3339 with all nine digits: it sorts as text
-	usualAttrs       = 24                                    // attributes that need no memory of their own
-	maxGroupDepth    = 32                                    // groups in groups; a LogValuer can nest without end
-	tooDeep          = "!ERROR: groups are nested too deeply"
-	invalidRuneValue = "\uFFFD"
 )
 
 // LogOptions says how NewLogger writes.
@@ -61,20 +44,18 @@ type LogOptions struct {
 // and the infinities are strings, and what cannot be written as JSON is replaced by a string that starts with "!ERROR: ".
 //
 // When w has a method Flush() error, as a [LogBuffer] has, it is called after every line but those of requests that
-// went well.
-//
-// The logger can only be silenced from outside by zerolog.SetGlobalLevel(zerolog.Disabled); no other package variable of
-// zerolog has an effect on it.
+// went well. A LogBuffer counts what cannot be written; for other writers zerolog says it on the standard error.
 func NewLogger(w io.Writer, opts LogOptions) *slog.Logger {
 	flush := func() error { return nil }
 	if f, ok := w.(interface{ Flush() error }); ok {
 		flush = f.Flush
 	}
 	if opts.Format == FormatConsole {
-		w = newConsoleWriter(w, opts.NoColor)
+		w = console{out: w, color: !opts.NoColor}
 	}
 	return slog.New(&logHandler{
-		out: newLineWriter(w, flush), level: opts.Level, layout: layoutOf(opts.Format, cmp.Or(opts.Service, serviceName)), project: opts.Project, scopes: make([]scope, 1),
+		logger: zerolog.New(zerolog.SyncWriter(w)), flush: flush, level: opts.Level, project: opts.Project,
+		layout: layoutOf(opts.Format, cmp.Or(opts.Service, serviceName)),
 	})
 }
 
@@ -101,17 +82,13 @@ func StdLogger(l *slog.Logger, level slog.Level) *log.Logger {
 
 // logHandler is a slog.Handler that builds zerolog events. It is immutable.
 type logHandler struct {
-	out     *lineWriter
+	logger  zerolog.Logger
+	flush   func() error
 	level   slog.Level
 	layout  *layout
 	project string
-	scopes  []scope // the top level, then the groups opened by WithGroup, from the outside in
-}
-
-// scope is an object of the line that attributes can be added to.
-type scope struct {
-	name  string // empty for the top level
-	attrs []slog.Attr
+	// derived puts a record's attributes among those of WithAttrs and into the groups of WithGroup; nil when there are none.
+	derived func(attrs []slog.Attr) []slog.Attr
 }
 
 // Enabled implements slog.Handler.
@@ -119,14 +96,7 @@ func (h *logHandler) Enabled(_ context.Context, level slog.Level) bool { return 
 
 // WithAttrs implements slog.Handler.
 func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
-	if len(attrs) == 0 {
-		return h
-	}
-	derived := *h
-	derived.scopes = slices.Clone(h.scopes)
-	inner := &derived.scopes[len(derived.scopes)-1]
-	inner.attrs = append(slices.Clip(inner.attrs), attrs...)
-	return &derived
+	return h.derive(func(inner []slog.Attr) []slog.Attr { return append(slices.Clip(attrs), inner...) })
 }
 
 // WithGroup implements slog.Handler.
@@ -134,147 +104,62 @@ func (h *logHandler) WithGroup(name string) slog.Handler {
 	if name == "" {
 		return h
 	}
-	derived := *h
-	derived.scopes = append(slices.Clip(h.scopes), scope{name: name})
-	return &derived
+	return h.derive(func(inner []slog.Attr) []slog.Attr { return []slog.Attr{slog.GroupAttrs(name, inner...)} })
+}
+
+func (h *logHandler) derive(around func(inner []slog.Attr) []slog.Attr) slog.Handler {
+	further := *h
+	further.derived = around
+	if outer := h.derived; outer != nil {
+		further.derived = func(inner []slog.Attr) []slog.Attr { return outer(around(inner)) }
+	}
+	return &further
 }
 
 // Handle implements slog.Handler.
 func (h *logHandler) Handle(ctx context.Context, record slog.Record) error {
-	e := h.out.logger.Log()
-	if e == nil {
-		return nil // zerolog is disabled for the whole process
-	}
-	if !record.Time.IsZero() {
-		h.out.clock.write(e, h.layout.time, record.Time)
-	}
-	e.Str(h.layout.severity, h.layout.severityName(record.Level))
-	e.Str(h.layout.message, record.Message)
-	for i := 0; i < len(h.layout.constant); i += 2 {
-		e.Str(h.layout.constant[i], h.layout.constant[i+1])
-	}
-	if span := trace.SpanContextFromContext(ctx); span.IsValid() {
-		h.layout.ids(e, h.project, span)
-	}
-	var space [usualAttrs]slog.Attr
-	request := h.writeTop(e, h.attrs(space[:0], record))
-	return h.out.send(e, request && record.Level < slog.LevelWarn)
-}
-
-// writeTop writes the attributes at the top level of a line, and reports whether the line is about a request.
-func (h *logHandler) writeTop(e *zerolog.Event, attrs []slog.Attr) (request bool) {
-	var space [usualAttrs]slog.Attr
-	fields := appendFields(space[:0], attrs, h.layout, 0, 0)
-	for i, field := range fields {
-		if overridden(fields, i) {
-			continue
-		}
-		if info, ok := requestOf(field.Value); ok {
-			request = true
-			h.layout.request(e, info)
-			h.layout.about.write(e, info)
-			continue
-		}
-		writeValue(e, field.Key, field.Value, 0)
-	}
-	return request
-}
-
-// requestOf returns the request that an attribute of the middleware tells of.
-func requestOf(v slog.Value) (*requestInfo, bool) {
-	if v.Kind() != slog.KindLogValuer {
-		return nil, false
-	}
-	info, ok := v.Any().(*requestInfo)
-	return info, ok
-}
-
-// attrs returns the attributes of the top level, appended to dst: groups opened by WithGroup have become group values.
-func (h *logHandler) attrs(dst []slog.Attr, record slog.Record) []slog.Attr {
-	inner := len(h.scopes) - 1
-	dst = append(dst, h.scopes[inner].attrs...)
+	e := h.begin(trace.SpanContextFromContext(ctx), record.Time, record.Level, record.Message)
+	attrs := make([]slog.Attr, 0, record.NumAttrs())
 	record.Attrs(func(a slog.Attr) bool {
-		dst = append(dst, a)
+		attrs = append(attrs, a)
 		return true
 	})
-	for ; inner > 0; inner-- {
-		// Cloned, so that dst need not be on the heap when no group is open.
-		group := slog.Attr{Key: h.scopes[inner].name, Value: slog.GroupValue(slices.Clone(dst)...)}
-		dst = append(slices.Clone(h.scopes[inner-1].attrs), group)
-	}
-	return dst
-}
-
-// lineWriter sends events to w, one at a time, and learns from w whether they arrived. It stands between zerolog and w
-// because zerolog reports a failed write to a package variable or to the standard error, and to nobody else.
-type lineWriter struct {
-	logger zerolog.Logger // writes to this lineWriter
-	flush  func() error
-	clock  clock
-
-	mu  sync.Mutex
-	w   io.Writer
-	err error // of the last write
-}
-
-func newLineWriter(w io.Writer, flush func() error) *lineWriter {
-	l := &lineWriter{w: w, flush: flush}
-	l.logger = zerolog.New(l)
-	return l
-}
-
-// send writes the event, which must come from l.logger and is not to be used again, and flushes unless it may wait.
-func (l *lineWriter) send(e *zerolog.Event, mayWait bool) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.err = nil
+	h.writeAttrs(e, attrs)
 	e.Send()
-	if !mayWait {
-		l.err = errors.Join(l.err, l.flush())
+	return h.flush()
+}
+
+// request writes the line about an answered request. It is on the way of every request, and takes no memory.
+func (h *logHandler) request(span trace.SpanContext, at time.Time, level slog.Level, message string, r *requestInfo) {
+	e := h.begin(span, at, level, message)
+	h.layout.writeRequest(e, r)
+	h.writeAttrs(e, nil)
+	e.Send()
+	if level >= slog.LevelWarn {
+		_ = h.flush() // a log that cannot be written has nowhere to say so
 	}
-	return l.err
 }
 
-// Write implements io.Writer for zerolog, under the lock that send holds.
-func (l *lineWriter) Write(line []byte) (int, error) {
-	_, l.err = l.w.Write(line)
-	return len(line), nil
-}
-
-// writeTime writes a time in UTC.
-func writeTime(e *zerolog.Event, key string, t time.Time) {
-	var space [len(timeLayout)]byte
-	e.Bytes(key, t.UTC().AppendFormat(space[:0], timeLayout))
-}
-
-// clock writes times as writeTime does, and works the second out once: the lines of a busy second share it.
-type clock struct{ last atomic.Pointer[second] }
-
-// maxUnix is the last second whose year has four digits.
-const maxUnix = 253402300799
-
-type second struct {
-	unix int64
-	text [len("2006-01-02T15:04:05.")]byte
-}
-
-func (c *clock) write(e *zerolog.Event, key string, t time.Time) {
-	unix := t.Unix()
-	if unix < 0 || unix > maxUnix {
-		writeTime(e, key, t)
-		return
+// begin starts a line with what all lines have.
+func (h *logHandler) begin(span trace.SpanContext, at time.Time, level slog.Level, message string) *zerolog.Event {
+	e := h.logger.Log() //nolint:zerologlint // Whoever asked for it sends it.
+	if !at.IsZero() {
+		writeTime(e, h.layout.time, at)
 	}
-	s := c.last.Load()
-	if s == nil || s.unix != unix {
-		s = &second{unix: unix}
-		t.UTC().AppendFormat(s.text[:0], "2006-01-02T15:04:05.")
-		c.last.Store(s)
+	e.Str(h.layout.severity, h.layout.severityName(level)).Str(h.layout.message, message)
+	if h.layout.format == FormatECS {
+		e.Str(ecsVersionKey, ecsVersion).Str(ecsServiceKey, h.layout.service)
 	}
-	const nano = uint64(time.Second)
-	var space [len(timeLayout)]byte
-	text := append(space[:0], s.text[:]...)
-	at := len(text) - 1
-	text = strconv.AppendUint(text[:at], uint64(t.Nanosecond())+nano, 10) // the leading 1 keeps the zeros and becomes the point
-	text[at] = '.'
-	e.Bytes(key, append(text, 'Z'))
+	if span.IsValid() {
+		h.layout.writeIDs(e, h.project, span)
+	}
+	return e
+}
+
+// writeAttrs writes a record's attributes, and those of the handler itself, at the top level of a line.
+func (h *logHandler) writeAttrs(e *zerolog.Event, attrs []slog.Attr) {
+	if h.derived != nil {
+		attrs = h.derived(attrs)
+	}
+	writeFields(e, appendFields(nil, attrs, h.layout, 0))
 }

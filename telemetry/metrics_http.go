@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"net/http"
 	"slices"
 	"strconv"
 	"sync"
@@ -11,72 +10,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.opentelemetry.io/otel/trace"
 )
-
-// durationBuckets are the upper bounds, in seconds, of http_server_request_duration_seconds: steps of 1, 2.5, 5 from
-// 50 µs to 10 s. A small model answers in tens of microseconds, so the usual 5 ms as the lowest bound would put every
-// request into one bucket; the upper end is where a caller has given up.
-func durationBuckets() []float64 {
-	return []float64{
-		50e-6, 100e-6, 250e-6, 500e-6,
-		1e-3, 2.5e-3, 5e-3, 10e-3, 25e-3, 50e-3,
-		0.1, 0.25, 0.5, 1, 2.5, 5, 10,
-	}
-}
-
-// sizeBuckets are the upper bounds, in bytes, of the sizes of bodies: powers of four from 64 B to 16 MiB.
-func sizeBuckets() []float64 { return prometheus.ExponentialBuckets(64, 4, 10) }
-
-// httpMetrics are the metrics of OpenTelemetry's conventions for HTTP servers, and the problems answered.
-type httpMetrics struct {
-	duration     *prometheus.HistogramVec
-	requestSize  *prometheus.HistogramVec
-	responseSize *prometheus.HistogramVec
-	problems     *prometheus.CounterVec
-}
-
-func newHTTPMetrics(registry *prometheus.Registry) httpMetrics {
-	outcome := []string{"http_route", "http_request_method", "http_response_status_code"}
-	m := httpMetrics{
-		duration: prometheus.NewHistogramVec(both(prometheus.HistogramOpts{
-			Name:    "http_server_request_duration_seconds",
-			Help:    "Time from the first look at a request to the end of its handler.",
-			Buckets: durationBuckets(),
-		}), []string{"http_route", "http_request_method", "http_response_status_code", "error_type", "model_name", "model_version"}),
-		requestSize: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "http_server_request_body_size_bytes",
-			Help:    "Size of the bodies of requests.",
-			Buckets: sizeBuckets(),
-		}, outcome),
-		responseSize: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "http_server_response_body_size_bytes",
-			Help:    "Size of the bodies of answers.",
-			Buckets: sizeBuckets(),
-		}, outcome),
-		problems: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tepal_problems_total",
-			Help: "Requests that went wrong, by the problem's type.",
-		}, []string{"http_route", "error_type"}),
-	}
-	registry.MustRegister(m.duration, m.requestSize, m.responseSize, m.problems)
-	return m
-}
-
-// newActiveRequests returns a gauge for each value of knownMethod.
-func newActiveRequests(registry *prometheus.Registry) map[string]prometheus.Gauge {
-	vec := prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "http_server_active_requests",
-		Help: "Requests being answered now.",
-	}, []string{"http_request_method"})
-	registry.MustRegister(vec)
-	active := make(map[string]prometheus.Gauge)
-	for _, method := range []string{
-		http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
-		http.MethodConnect, http.MethodOptions, http.MethodTrace, otherValue,
-	} {
-		active[method] = vec.WithLabelValues(method)
-	}
-	return active
-}
 
 // outcomeLabels tell the requests of a route apart. Each comes from a bounded set.
 type outcomeLabels struct {
@@ -89,7 +22,7 @@ type outcomeLabels struct {
 // routeSeries are the series of one route, found once for each kind of outcome: looking five labels up in three metrics
 // would be the dearest part of measuring a request. Safe for concurrent use.
 type routeSeries struct {
-	metrics *httpMetrics
+	metrics *Metrics
 	route   string
 	last    atomic.Pointer[series] // mostly the one asked for next
 
@@ -98,7 +31,7 @@ type routeSeries struct {
 }
 
 func (m *Metrics) newRouteSeries(route string) *routeSeries {
-	return &routeSeries{metrics: &m.http, route: route, known: make(map[outcomeLabels]*series)}
+	return &routeSeries{metrics: m, route: route, known: make(map[outcomeLabels]*series)}
 }
 
 // of returns the series of an outcome.

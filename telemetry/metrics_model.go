@@ -9,74 +9,13 @@ import (
 // maxLabels is how many labels of one model get a time series of their own. The labels after them share otherValue.
 const maxLabels = 200
 
-// rowBuckets are the upper bounds of the instances in a request, up to the usual --max-batch.
-func rowBuckets() []float64 {
-	return []float64{1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000}
-}
-
-// programBuckets are the upper bounds, in seconds, of the program's time for a row: from a small tree's 100 ns on.
-func programBuckets() []float64 {
-	return []float64{100e-9, 250e-9, 500e-9, 1e-6, 2.5e-6, 5e-6, 10e-6, 25e-6, 50e-6, 100e-6, 250e-6, 500e-6, 1e-3, 10e-3, 0.1}
-}
-
-// confidenceBuckets are the upper bounds of the highest probability of a prediction, closer where models mostly are.
-func confidenceBuckets() []float64 {
-	return []float64{0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1}
-}
-
-// modelVecs are the metrics of all models.
-type modelVecs struct {
-	info        *prometheus.GaugeVec
-	golden      *prometheus.GaugeVec
-	predictions *prometheus.CounterVec
-	confidence  *prometheus.HistogramVec
-	rows        *prometheus.HistogramVec
-	program     *prometheus.HistogramVec
-}
-
-func newModelVecs(registry *prometheus.Registry) modelVecs {
-	model := []string{"model_name", "model_version"}
-	v := modelVecs{
-		info: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "tepal_model_info",
-			Help: "The models served; always 1.",
-		}, append(model, "model_digest")),
-		golden: prometheus.NewGaugeVec(prometheus.GaugeOpts{
-			Name: "tepal_model_golden_status",
-			Help: "1 for the outcome of the last replay of the model's golden rows, else 0.",
-		}, append(model, "status")),
-		predictions: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "tepal_predictions_total",
-			Help: "Predictions answered, by the label predicted.",
-		}, append(model, "label")),
-		confidence: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "tepal_prediction_confidence_ratio",
-			Help:    "Highest probability of each prediction.",
-			Buckets: confidenceBuckets(),
-		}, model),
-		rows: prometheus.NewHistogramVec(prometheus.HistogramOpts{
-			Name:    "tepal_request_rows",
-			Help:    "Instances in a request that was predicted.",
-			Buckets: rowBuckets(),
-		}, model),
-		program: prometheus.NewHistogramVec(both(prometheus.HistogramOpts{
-			Name:    "tepal_program_row_seconds",
-			Help:    "Time that the model's program took, divided by the instances of the request.",
-			Buckets: programBuckets(),
-		}), model),
-	}
-	registry.MustRegister(v.info, v.golden, v.predictions, v.confidence, v.rows, v.program)
-	return v
-}
+// SetReady says whether the model served has proven itself.
+func (m *Metrics) SetReady(ready bool) { m.ready.Set(oneIf(ready)) }
 
 // SetGolden says how the replay of a model's golden rows ended: proven, absent or failed.
 func (m *Metrics) SetGolden(name, version, status string) {
 	for _, s := range []string{"proven", "absent", "failed"} {
-		value := 0.0
-		if s == status {
-			value = 1
-		}
-		m.model.golden.WithLabelValues(labelValue(name), labelValue(version), s).Set(value)
+		m.golden.WithLabelValues(labelValue(name), labelValue(version), s).Set(oneIf(s == status))
 	}
 }
 
@@ -85,7 +24,7 @@ func (m *Metrics) SetGolden(name, version, status string) {
 // model that is loaded, not for each request.
 func (m *Metrics) ForModel(name, version, digest string, labels []string) *ModelMetrics {
 	name, version = labelValue(name), labelValue(version)
-	m.model.info.WithLabelValues(name, version, labelValue(digest)).Set(1)
+	m.info.WithLabelValues(name, version, labelValue(digest)).Set(1)
 	if len(labels) == 0 {
 		labels = []string{""}
 	}
@@ -94,13 +33,13 @@ func (m *Metrics) ForModel(name, version, digest string, labels []string) *Model
 		if class >= maxLabels {
 			label = otherValue
 		}
-		predictions[class] = m.model.predictions.WithLabelValues(name, version, labelValue(label))
+		predictions[class] = m.predictions.WithLabelValues(name, version, labelValue(label))
 	}
 	return &ModelMetrics{
 		predictions: predictions,
-		confidence:  m.model.confidence.WithLabelValues(name, version),
-		rows:        m.model.rows.WithLabelValues(name, version),
-		program:     m.model.program.WithLabelValues(name, version),
+		confidence:  m.confidence.WithLabelValues(name, version),
+		rows:        m.rows.WithLabelValues(name, version),
+		program:     m.program.WithLabelValues(name, version),
 	}
 }
 

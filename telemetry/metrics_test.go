@@ -114,7 +114,7 @@ func TestAdmissionMetrics(t *testing.T) {
 
 	f.Metrics().Shed(ShedQueueTimeout)
 	f.Metrics().Shed(ShedQueueTimeout)
-	assert.InDelta(t, 2, testutil.ToFloat64(f.metrics.admissionShed[ShedQueueTimeout]), 0)
+	assert.InDelta(t, 2, testutil.ToFloat64(f.metrics.shed.WithLabelValues("queue-timeout")), 0)
 
 	f.Metrics().Waited(0)
 	f.Metrics().Waited(3 * time.Millisecond)
@@ -168,7 +168,7 @@ func TestModelMetrics(t *testing.T) {
 	`, "tepal_model_info", "tepal_model_ready", "tepal_predictions_total")
 
 	f.Metrics().SetReady(false)
-	assert.Zero(t, testutil.ToFloat64(f.metrics.modelReady))
+	assert.Zero(t, testutil.ToFloat64(f.metrics.ready))
 	assert.Zero(t, testing.AllocsPerRun(100, func() { iris.Predicted(1, 1) }))
 }
 
@@ -182,9 +182,9 @@ func TestLabelsAreBounded(t *testing.T) {
 	m.Predicted(199, 1)
 	m.Predicted(200, 2)
 	m.Predicted(999, 3)
-	assert.Equal(t, 201, testutil.CollectAndCount(f.metrics.model.predictions))
-	assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.model.predictions.WithLabelValues("many", "1", "199")), 0)
-	assert.InDelta(t, 5, testutil.ToFloat64(f.metrics.model.predictions.WithLabelValues("many", "1", "_OTHER")), 0)
+	assert.Equal(t, 201, testutil.CollectAndCount(f.metrics.predictions))
+	assert.InDelta(t, 1, testutil.ToFloat64(f.metrics.predictions.WithLabelValues("many", "1", "199")), 0)
+	assert.InDelta(t, 5, testutil.ToFloat64(f.metrics.predictions.WithLabelValues("many", "1", "_OTHER")), 0)
 }
 
 // A label's value must be UTF-8, and the names come from a file that somebody else made.

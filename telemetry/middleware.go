@@ -66,7 +66,7 @@ func (t *Telemetry) Unmatched(next http.Handler) http.Handler {
 
 func (t *Telemetry) instrument(e endpoint, next http.Handler) http.Handler {
 	return &layer{
-		t: t, endpoint: e, next: next, series: t.metrics.newRouteSeries(e.pattern), active: t.metrics.active[knownMethod(e.method)],
+		t: t, endpoint: e, next: next, series: t.metrics.newRouteSeries(e.pattern), active: t.metrics.active.WithLabelValues(knownMethod(e.method)),
 	}
 }
 
@@ -77,19 +77,23 @@ type endpoint struct {
 	ok              string // the message of a request that went well, which most do
 }
 
-// spanName names the span of a request with the given method, from a bounded set.
-func (e endpoint) spanName(method string) string {
-	if method == e.method {
+// label names the endpoint as a request with the given method found it.
+func (e *endpoint) label(method string) string {
+	switch {
+	case method == e.method:
 		return e.name
-	}
-	method = knownMethod(method)
-	if method == otherValue {
-		method = "HTTP" // what the semantic conventions put in its place
-	}
-	if e.pattern == "" {
+	case e.pattern == "":
 		return method
 	}
 	return method + " " + e.pattern
+}
+
+// spanName names the span of a request with the given method, from a bounded set.
+func (e *endpoint) spanName(method string) string {
+	if method = knownMethod(method); method == otherValue {
+		method = "HTTP" // what the semantic conventions put in its place
+	}
+	return e.label(method)
 }
 
 // knownMethod returns the method, or otherValue for one that HTTP does not define: the caller chooses it, and it becomes
@@ -124,7 +128,7 @@ func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	active := l.active
 	if r.Method != l.endpoint.method {
-		active = l.t.metrics.active[knownMethod(r.Method)]
+		active = l.t.metrics.active.WithLabelValues(knownMethod(r.Method))
 	}
 	active.Inc()
 	defer active.Dec()

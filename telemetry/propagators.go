@@ -1,9 +1,11 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -18,33 +20,20 @@ const envPropagators = "OTEL_PROPAGATORS"
 // newPropagator reads OTEL_PROPAGATORS, a list. It counts when tracing is off, too: a trace goes through this process
 // then, without a span of ours.
 func newPropagator() (propagation.TextMapPropagator, error) {
-	list := env(envPropagators)
-	if list == "" {
-		list = "tracecontext,baggage"
+	known := map[string]propagation.TextMapPropagator{
+		"tracecontext": tracecontext.Propagator{}, "baggage": propagation.Baggage{},
+		"b3": b3{}, "b3multi": b3{multi: true}, "gcp_trace": cloudTrace{}, "none": nil, "": nil,
 	}
 	var chosen []propagation.TextMapPropagator
-	seen := make(map[string]bool)
-	for name := range strings.SplitSeq(strings.ToLower(list), ",") {
-		name = strings.TrimSpace(name)
-		if seen[name] {
-			continue
-		}
-		seen[name] = true
-		switch name {
-		case "tracecontext":
-			chosen = append(chosen, tracecontext.Propagator{})
-		case "baggage":
-			chosen = append(chosen, propagation.Baggage{})
-		case "b3":
-			chosen = append(chosen, b3{})
-		case "b3multi":
-			chosen = append(chosen, b3{multi: true})
-		case "gcp_trace":
-			chosen = append(chosen, cloudTrace{})
-		case "none", "":
-		default:
+	for name := range strings.SplitSeq(cmp.Or(env(envPropagators), "tracecontext,baggage"), ",") {
+		name = strings.ToLower(strings.TrimSpace(name))
+		propagator, ok := known[name]
+		if !ok {
 			return nil, fmt.Errorf("%s: unknown propagator %q: expected tracecontext, baggage, b3, b3multi, gcp_trace or none",
 				envPropagators, name)
+		}
+		if propagator != nil && !slices.Contains(chosen, propagator) {
+			chosen = append(chosen, propagator)
 		}
 	}
 	return propagation.NewCompositeTextMapPropagator(chosen...), nil

@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 	"encoding/hex"
-	"errors"
 
 	"github.com/prometheus/client_golang/prometheus"
 	bridge "go.opentelemetry.io/contrib/bridges/prometheus"
@@ -32,34 +31,22 @@ func newPushExporter(ctx context.Context) (sdkmetric.Exporter, error) {
 	return otlpmetrichttp.New(ctx)
 }
 
-// pusher sends what /metrics shows to a collector, again and again: the same names, labels and values, as cumulative
-// sums, gauges, summaries and histograms.
+// newMeterProvider returns what sends the metrics of /metrics to a collector, again and again and once more when it is
+// shut down: the same names, labels and values, as cumulative sums, gauges, summaries and histograms.
 //
 // Our histograms have two forms, and a histogram of OpenTelemetry has only one. Explicit buckets, with their exemplars,
 // are sent unless OTEL_EXPORTER_OTLP_METRICS_DEFAULT_HISTOGRAM_AGGREGATION is base2_exponential_bucket_histogram. Then the
 // native form is sent as exponential histograms, for which the bridge from Prometheus knows no exemplars.
-type pusher struct {
-	provider *sdkmetric.MeterProvider
-}
-
-func newPusher(exporter sdkmetric.Exporter, res *resource.Resource, registry *prometheus.Registry, m *Metrics) *pusher {
+func newMeterProvider(exporter sdkmetric.Exporter, res *resource.Resource, registry *prometheus.Registry, m *Metrics) *sdkmetric.MeterProvider {
 	gather := registry.Gather
 	if _, native := exporter.Aggregation(sdkmetric.InstrumentKindHistogram).(sdkmetric.AggregationBase2ExponentialHistogram); !native {
 		gather = classic(gather)
 	}
 	reader := sdkmetric.NewPeriodicReader(
-		&pushExporter{exporter, m.dropped[drop{"metrics", "export-failed"}]},
+		&pushExporter{exporter, m.dropped.WithLabelValues("metrics", "export-failed")},
 		sdkmetric.WithProducer(bridge.NewMetricProducer(bridge.WithGatherer(prometheus.GathererFunc(gather)))),
 	)
-	return &pusher{sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(reader))}
-}
-
-// Shutdown pushes for the last time, as far as ctx allows, and stops. A second call does nothing.
-func (p *pusher) Shutdown(ctx context.Context) error {
-	if err := p.provider.Shutdown(ctx); !errors.Is(err, sdkmetric.ErrReaderShutdown) {
-		return err
-	}
-	return nil
+	return sdkmetric.NewMeterProvider(sdkmetric.WithResource(res), sdkmetric.WithReader(reader))
 }
 
 // classic returns gather without the native form of histograms, which the bridge would prefer. The types are those of
@@ -82,7 +69,8 @@ func classic[F interface{ GetMetric() []M }, M interface{ GetHistogram() H }, H 
 	}
 }
 
-// pushExporter counts failed pushes, and mends exemplars.
+// pushExporter counts failed pushes, and makes the ids of exemplars binary. The bridge leaves them in hexadecimal, twice as
+// long as OTLP allows, and a collector refuses everything that arrives together with such an id.
 type pushExporter struct {
 	sdkmetric.Exporter
 	failed prometheus.Counter
@@ -92,7 +80,10 @@ type pushExporter struct {
 func (e *pushExporter) Export(ctx context.Context, metrics *metricdata.ResourceMetrics) error {
 	for _, scope := range metrics.ScopeMetrics {
 		for _, metric := range scope.Metrics {
-			mendExemplars(metric.Data)
+			// No other metric of ours has exemplars.
+			if histogram, ok := metric.Data.(metricdata.Histogram[float64]); ok {
+				mendExemplars(histogram.DataPoints)
+			}
 		}
 	}
 	err := e.Exporter.Export(ctx, metrics)
@@ -100,27 +91,14 @@ func (e *pushExporter) Export(ctx context.Context, metrics *metricdata.ResourceM
 	return err
 }
 
-// mendExemplars makes the ids of exemplars binary. The bridge leaves them in hexadecimal, twice as long as OTLP allows,
-// and a collector refuses everything that arrives together with such an id.
-func mendExemplars(data metricdata.Aggregation) {
-	switch data := data.(type) {
-	case metricdata.Histogram[float64]:
-		for _, point := range data.DataPoints {
-			mend(point.Exemplars)
-		}
-	case metricdata.Sum[float64]:
-		for _, point := range data.DataPoints {
-			mend(point.Exemplars)
-		}
-	}
-}
-
-func mend(exemplars []metricdata.Exemplar[float64]) {
-	for i := range exemplars {
-		e := &exemplars[i]
-		for _, id := range []*[]byte{&e.TraceID, &e.SpanID} {
-			if binary, err := hex.DecodeString(string(*id)); err == nil {
-				*id = binary
+func mendExemplars(points []metricdata.HistogramDataPoint[float64]) {
+	for _, point := range points {
+		for i := range point.Exemplars {
+			e := &point.Exemplars[i]
+			for _, id := range []*[]byte{&e.TraceID, &e.SpanID} {
+				if binary, err := hex.DecodeString(string(*id)); err == nil {
+					*id = binary
+				}
 			}
 		}
 	}

@@ -34,9 +34,9 @@ const closed = 1 << 62
 func newQueue(abandoned context.Context, exporter sdktrace.SpanExporter, size int, m *Metrics) *queue {
 	q := &queue{
 		size:     int64(size),
-		full:     m.dropped[drop{"traces", "queue-full"}],
-		failed:   m.dropped[drop{"traces", "export-failed"}],
-		shutdown: m.dropped[drop{"traces", "shutdown"}],
+		full:     m.dropped.WithLabelValues("traces", "queue-full"),
+		failed:   m.dropped.WithLabelValues("traces", "export-failed"),
+		shutdown: m.dropped.WithLabelValues("traces", "shutdown"),
 	}
 	q.SpanProcessor = sdktrace.NewBatchSpanProcessor(&queueExporter{exporter, q, abandoned}, sdktrace.WithMaxQueueSize(size))
 	return q

@@ -60,9 +60,9 @@ func (f queueFixture) end(n int) {
 // losses returns the counts of spans lost to a full queue, to failed exports and to the shutdown.
 func losses(m *Metrics) [3]int {
 	return [3]int{
-		int(testutil.ToFloat64(m.dropped[drop{"traces", "queue-full"}])),
-		int(testutil.ToFloat64(m.dropped[drop{"traces", "export-failed"}])),
-		int(testutil.ToFloat64(m.dropped[drop{"traces", "shutdown"}])),
+		int(testutil.ToFloat64(m.dropped.WithLabelValues("traces", "queue-full"))),
+		int(testutil.ToFloat64(m.dropped.WithLabelValues("traces", "export-failed"))),
+		int(testutil.ToFloat64(m.dropped.WithLabelValues("traces", "shutdown"))),
 	}
 }
 

@@ -3,7 +3,6 @@ package telemetry
 import (
 	"context"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/resource"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 )
@@ -15,15 +14,8 @@ const serviceName = "tepal"
 // server cannot delay the start. Where a process runs comes from its platform through OTEL_RESOURCE_ATTRIBUTES, which
 // Kubernetes fills by the downward API. It may return a usable resource together with an error.
 func newResource(ctx context.Context, version, commit string) (*resource.Resource, error) {
-	attributes := []attribute.KeyValue{semconv.ServiceName(serviceName)}
-	if version != "" {
-		attributes = append(attributes, semconv.ServiceVersion(version))
-	}
-	if commit != "" {
-		attributes = append(attributes, semconv.VCSRefHeadRevision(commit))
-	}
 	return resource.New(ctx,
-		resource.WithAttributes(attributes...),
+		resource.WithAttributes(semconv.ServiceName(serviceName), semconv.ServiceVersion(version), semconv.VCSRefHeadRevision(commit)),
 		resource.WithTelemetrySDK(),
 		resource.WithHost(),
 		// Not WithProcess: the command line and its owner may hold what should not leave the machine.

@@ -31,17 +31,6 @@ func (w *response) Write(p []byte) (int, error) {
 	return n, err
 }
 
-// ReadFrom implements io.ReaderFrom, so that a file is still sent by the kernel where that is possible.
-func (w *response) ReadFrom(src io.Reader) (int64, error) {
-	w.sending(http.StatusOK)
-	n, err := io.Copy(w.ResponseWriter, src)
-	w.size += n
-	return n, err
-}
-
-// Flush implements http.Flusher.
-func (w *response) Flush() { _ = w.FlushError() }
-
 // FlushError is what http.ResponseController calls to flush.
 func (w *response) FlushError() error {
 	err := http.NewResponseController(w.ResponseWriter).Flush()

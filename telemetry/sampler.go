@@ -1,6 +1,7 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strconv"
@@ -20,10 +21,7 @@ type sampling struct {
 // newSampling reads OTEL_TRACES_SAMPLER and its argument. The SDK would do so too, but it falls back to sampling
 // everything when it does not understand them.
 func newSampling() (sampling, error) {
-	name := strings.ToLower(env(envSampler))
-	if name == "" {
-		name = "parentbased_always_on"
-	}
+	name := strings.ToLower(cmp.Or(env(envSampler), "parentbased_always_on"))
 	root, parentBased := strings.CutPrefix(name, "parentbased_")
 	s := sampling{parentBased: parentBased}
 	var err error
@@ -42,10 +40,7 @@ func newSampling() (sampling, error) {
 }
 
 func newRatioSampler() (sdktrace.Sampler, error) {
-	arg := env(envSamplerArg)
-	if arg == "" {
-		return sdktrace.TraceIDRatioBased(1), nil
-	}
+	arg := cmp.Or(env(envSamplerArg), "1")
 	ratio, err := strconv.ParseFloat(arg, 64)
 	if err != nil || !(ratio >= 0 && ratio <= 1) {
 		return nil, fmt.Errorf("%s: %q is no ratio: expected a number from 0 to 1", envSamplerArg, arg)

@@ -1,8 +1,10 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
+	"fmt"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -122,58 +124,48 @@ func (t *Telemetry) extract(r *http.Request) context.Context {
 	return r.Context()
 }
 
+// Ids are random. Zero, which is none, is not to be expected in the life of a machine.
+
 func newTraceID() (id trace.TraceID) {
-	for !id.IsValid() {
-		binary.NativeEndian.PutUint64(id[:8], rand.Uint64())
-		binary.NativeEndian.PutUint64(id[8:], rand.Uint64())
-	}
+	binary.NativeEndian.PutUint64(id[:8], rand.Uint64())
+	binary.NativeEndian.PutUint64(id[8:], rand.Uint64())
 	return id
 }
 
 func newSpanID() (id trace.SpanID) {
-	for !id.IsValid() {
-		binary.NativeEndian.PutUint64(id[:], rand.Uint64())
-	}
+	binary.NativeEndian.PutUint64(id[:], rand.Uint64())
 	return id
 }
 
 // requestAttributes describe a request by the semantic conventions for HTTP servers.
 func requestAttributes(r *http.Request, route string) []attribute.KeyValue {
 	attrs := make([]attribute.KeyValue, 0, 20) // the answer's have room too
+	add := func(key attribute.Key, value string, most int) {
+		if value != "" {
+			attrs = append(attrs, key.String(text(value, most)))
+		}
+	}
 	host, port := splitHostPort(r.Host)
-	attrs = append(attrs, semconv.ServerAddress(text(host, maxLoggedText)), semconv.URLScheme("http"), semconv.HTTPRequestMethodKey.String(knownMethod(r.Method)))
+	method := knownMethod(r.Method)
+	attrs = append(attrs, semconv.ServerAddress(text(host, maxLoggedText)), semconv.URLScheme("http"), semconv.HTTPRequestMethodKey.String(method))
 	if port > 0 && port != 80 {
 		attrs = append(attrs, semconv.ServerPort(port))
 	}
-	if knownMethod(r.Method) == otherValue {
-		attrs = append(attrs, semconv.HTTPRequestMethodOriginal(text(r.Method, maxLoggedMethod)))
+	if method == otherValue {
+		add(semconv.HTTPRequestMethodOriginalKey, r.Method, maxLoggedMethod)
 	}
-	if route != "" {
-		attrs = append(attrs, semconv.HTTPRoute(route))
-	}
-	if r.URL.Path != "" {
-		attrs = append(attrs, semconv.URLPath(text(r.URL.Path, maxLoggedText)))
-	}
+	add(semconv.HTTPRouteKey, route, maxLoggedText)
+	add(semconv.URLPathKey, r.URL.Path, maxLoggedText)
 	peer, peerPort := splitHostPort(r.RemoteAddr)
-	if peer != "" {
-		attrs = append(attrs, semconv.NetworkPeerAddress(text(peer, maxLoggedText)))
-	}
+	add(semconv.NetworkPeerAddressKey, peer, maxLoggedText)
 	if peerPort > 0 {
 		attrs = append(attrs, semconv.NetworkPeerPort(peerPort))
 	}
 	client, _, _ := strings.Cut(r.Header.Get("X-Forwarded-For"), ",")
-	if client == "" {
-		client = peer
-	}
-	if client != "" {
-		attrs = append(attrs, semconv.ClientAddress(text(client, maxLoggedText)))
-	}
-	if agent := r.UserAgent(); agent != "" {
-		attrs = append(attrs, semconv.UserAgentOriginal(text(agent, maxLoggedText)))
-	}
-	if _, version, ok := strings.Cut(r.Proto, "/"); ok {
-		attrs = append(attrs, semconv.NetworkProtocolVersion(text(version, maxLoggedMethod)))
-	}
+	add(semconv.ClientAddressKey, cmp.Or(client, peer), maxLoggedText)
+	add(semconv.UserAgentOriginalKey, r.UserAgent(), maxLoggedText)
+	_, version, _ := strings.Cut(r.Proto, "/")
+	add(semconv.NetworkProtocolVersionKey, version, maxLoggedMethod)
 	return attrs
 }
 
@@ -218,10 +210,10 @@ func (x *exchange) endSpan(o outcome) {
 	case o.panicked():
 		span.AddEvent(semconv.ExceptionEventName, trace.WithAttributes(
 			semconv.ExceptionType(o.panicType),
-			semconv.ExceptionMessage(text(errorText(x.record.Err), maxLoggedText)),
+			semconv.ExceptionMessage(text(fmt.Sprint(x.record.Err), maxLoggedText)),
 			semconv.ExceptionStacktrace(strings.ToValidUTF8(string(o.stack), invalidRuneValue)),
 		))
-		span.SetStatus(codes.Error, text(errorText(x.record.Err), maxLoggedText))
+		span.SetStatus(codes.Error, text(fmt.Sprint(x.record.Err), maxLoggedText))
 	case o.aborted:
 		span.SetStatus(codes.Error, x.record.ErrorType)
 	case o.status >= 500:

@@ -12,18 +12,19 @@
 package telemetry
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"log/slog"
 	"net/http"
 	"os"
-	"sync"
 
 	cloudtrace "github.com/GoogleCloudPlatform/opentelemetry-operations-go/exporter/trace"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.opentelemetry.io/otel/propagation"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
@@ -38,7 +39,8 @@ type Options struct {
 	Version string
 	Commit  string
 
-	// Logger gets one record for each request, and warnings. Nil discards them.
+	// Logger gets one line for each request, and warnings. Nil discards them. A logger that NewLogger did not make gets
+	// the warnings alone.
 	Logger *slog.Logger
 
 	// LogBuffer is what Logger writes to, if it is one: the lines that it loses are counted.
@@ -66,7 +68,7 @@ type Options struct {
 type Telemetry struct {
 	log          *slog.Logger
 	accessLog    AccessLog
-	infos        sync.Pool // of *requestInfo: a line is done with when it is written
+	lines        *logHandler // what log writes with; nil when that is another's handler
 	onPanic      http.HandlerFunc
 	registry     *prometheus.Registry
 	metrics      *Metrics
@@ -78,20 +80,16 @@ type Telemetry struct {
 	sampling     sampling
 
 	processors []sdktrace.SpanProcessor
-	pusher     *pusher            // nil: metrics are not pushed
-	abandon    context.CancelFunc // ends exports that are still under way when Shutdown has no time left
+	pusher     *sdkmetric.MeterProvider // nil: metrics are not pushed
+	abandon    context.CancelFunc       // ends exports that are still under way when Shutdown has no time left
 }
 
 // New builds a Telemetry from the options and from the OTEL_* variables of the process environment. Nothing is dialled:
 // an exporter whose endpoint is down is no error. A variable whose value is not understood is one, and names the variable
 // and what it accepts.
 func New(ctx context.Context, opts Options) (*Telemetry, error) {
-	if opts.Logger == nil {
-		opts.Logger = slog.New(slog.DiscardHandler)
-	}
-	if opts.Stderr == nil {
-		opts.Stderr = os.Stderr
-	}
+	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
+	opts.Stderr = cmp.Or[io.Writer](opts.Stderr, os.Stderr)
 	if opts.OnPanic == nil {
 		opts.OnPanic = func(w http.ResponseWriter, _ *http.Request) {
 			http.Error(w, http.StatusText(http.StatusInternalServerError), http.StatusInternalServerError)
@@ -114,6 +112,7 @@ func New(ctx context.Context, opts Options) (*Telemetry, error) {
 		sampling:   sampling{root: sdktrace.NeverSample()},
 		abandon:    func() {},
 	}
+	t.lines, _ = opts.Logger.Handler().(*logHandler)
 	for _, name := range t.propagator.Fields() {
 		t.traceHeaders = append(t.traceHeaders, http.CanonicalHeaderKey(name))
 	}
@@ -152,8 +151,11 @@ func (t *Telemetry) TracerProvider() trace.TracerProvider { return t.provider }
 func (t *Telemetry) Shutdown(ctx context.Context) error {
 	err := t.stopTracing(ctx)
 	t.abandon()
-	if t.pusher != nil {
-		err = errors.Join(err, t.pusher.Shutdown(ctx))
+	if t.pusher == nil {
+		return err
+	}
+	if pushErr := t.pusher.Shutdown(ctx); !errors.Is(pushErr, sdkmetric.ErrReaderShutdown) { // which a second call gets
+		err = errors.Join(err, pushErr)
 	}
 	return err
 }

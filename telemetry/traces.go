@@ -38,7 +38,7 @@ func (t *Telemetry) startExporting(ctx context.Context, opts Options) error {
 		opts.Logger.WarnContext(ctx, "the description of this process in its telemetry is incomplete", "error", err)
 	}
 	if push != nil {
-		t.pusher = newPusher(push, res, t.registry, t.metrics)
+		t.pusher = newMeterProvider(push, res, t.registry, t.metrics)
 	}
 	if len(t.processors) == 0 {
 		return nil

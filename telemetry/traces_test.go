@@ -78,9 +78,9 @@ func TestUnknownValuesAreErrors(t *testing.T) {
 		{map[string]string{envExporter: "zipkin"}, `OTEL_TRACES_EXPORTER: unknown exporter "zipkin": ` + exporters},
 		{map[string]string{envExporter: "console,zipkin"}, `OTEL_TRACES_EXPORTER: unknown exporter "zipkin": ` + exporters},
 		{map[string]string{envExporter: "otlp,"}, `OTEL_TRACES_EXPORTER: unknown exporter "": ` + exporters},
-		{map[string]string{envExporter: "otlp, none"}, `OTEL_TRACES_EXPORTER: "otlp, none" has none beside others: ` + exporters},
+		{map[string]string{envExporter: "otlp, none"}, `OTEL_TRACES_EXPORTER: unknown exporter "none": ` + exporters},
 		{map[string]string{envMetricsExporter: "prometheus"}, `OTEL_METRICS_EXPORTER: unknown exporter "prometheus": expected none or a list of: otlp`},
-		{map[string]string{envMetricsExporter: "otlp,none"}, `OTEL_METRICS_EXPORTER: "otlp,none" has none beside others: expected none or a list of: otlp`},
+		{map[string]string{envMetricsExporter: "otlp,none"}, `OTEL_METRICS_EXPORTER: unknown exporter "none": expected none or a list of: otlp`},
 		{map[string]string{envMetricsExporter: "otlp", envMetricsProtocol: "x"}, `OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: unknown protocol "x": expected grpc or http/protobuf`},
 		{map[string]string{envMetricsExporter: "otlp", envMetricsEndpoint: "collector"}, `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: unusable endpoint "collector": expected http://HOST:PORT or https://HOST:PORT`},
 		// What was started for the traces ends again.

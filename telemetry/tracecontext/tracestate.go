@@ -74,28 +74,14 @@ func parseMembers(list string) ([]member, bool) {
 }
 
 func validKey(key string) bool {
-	if key == "" || len(key) > maxText || strings.IndexByte("_-*/@", key[0]) >= 0 {
-		return false
-	}
-	for _, c := range []byte(key) {
-		if (c < 'a' || c > 'z') && (c < '0' || c > '9') && strings.IndexByte("_-*/@", c) < 0 {
-			return false
-		}
-	}
-	return true
+	const symbols, all = "_-*/@", "_-*/@abcdefghijklmnopqrstuvwxyz0123456789"
+	return key != "" && len(key) <= maxText && !strings.Contains(symbols, key[:1]) && strings.Trim(key, all) == ""
 }
 
 // validValue looks at a value without the whitespace after it.
 func validValue(value string) bool {
-	if value == "" || len(value) > maxText {
-		return false
-	}
-	for _, c := range []byte(value) {
-		if c < ' ' || c > '~' || c == ',' || c == '=' {
-			return false
-		}
-	}
-	return true
+	return value != "" && len(value) <= maxText &&
+		!strings.ContainsFunc(value, func(c rune) bool { return c < ' ' || c > '~' || c == ',' || c == '=' })
 }
 
 // outgoing is the tracestate to send for the span: its own, and where that could not hold everything received, what was

@@ -2,7 +2,7 @@
 // folder test). It exists so that the harness meets the middleware and the client that Tepal itself uses: whatever
 // `POST /test` asks it to call, it calls in the trace of that request.
 //
-// It listens on 127.0.0.1, on the port in PORT, 5000 when there is none. `make test-w3c` runs it.
+// It listens on 127.0.0.1, on the port in PORT, 5000 when there is none, until it is killed. `make test-w3c` runs it.
 package main
 
 import (
@@ -10,14 +10,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
-	"os/signal"
-	"syscall"
 	"time"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -31,55 +28,39 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := listen(ctx, net.JoinHostPort("127.0.0.1", cmp.Or(os.Getenv("PORT"), "5000")))
-	stop()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "w3ctest:", err)
-		os.Exit(1)
-	}
+	err := listen(context.Background(), net.JoinHostPort("127.0.0.1", cmp.Or(os.Getenv("PORT"), "5000")))
+	fmt.Fprintln(os.Stderr, "w3ctest:", err)
+	os.Exit(1)
 }
 
-// listen serves on the address until ctx ends.
 func listen(ctx context.Context, address string) error {
+	handler, err := newHandler(ctx, &http.Transport{})
+	if err != nil {
+		return err
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
+	fmt.Fprintln(os.Stderr, "w3ctest: listening on", listener.Addr())
+	server := &http.Server{Handler: handler, ReadTimeout: timeout, WriteTimeout: 2 * timeout, IdleTimeout: timeout}
+	return server.Serve(listener)
+}
+
+// newHandler returns the service.
+func newHandler(ctx context.Context, transport http.RoundTripper) (http.Handler, error) {
 	// A processor without an exporter: it is there to turn tracing on.
 	tel, err := telemetry.New(ctx, telemetry.Options{
 		SpanProcessors: []sdktrace.SpanProcessor{sdktrace.NewSimpleSpanProcessor(nil)},
 	})
 	if err != nil {
-		return errors.Join(err, listener.Close())
+		return nil, err
 	}
-	fmt.Fprintln(os.Stderr, "w3ctest: listening on", listener.Addr())
-	err = serve(ctx, listener, tel)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-	defer cancel()
-	return errors.Join(err, tel.Shutdown(ctx))
-}
-
-// serve answers on the listener until ctx ends, and then lets the requests under way finish.
-func serve(ctx context.Context, listener net.Listener, tel *telemetry.Telemetry) error {
-	transport := &http.Transport{}
-	defer transport.CloseIdleConnections()
 	mux := http.NewServeMux()
 	mux.Handle("POST /test", tel.Route(http.MethodPost, "/test", &caller{
 		client: &http.Client{Transport: tel.Transport(transport), Timeout: timeout},
 	}))
-	server := &http.Server{Handler: mux, ReadTimeout: timeout, WriteTimeout: 2 * timeout, IdleTimeout: timeout}
-
-	stopped := make(chan error, 1)
-	defer context.AfterFunc(ctx, func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
-		defer cancel()
-		stopped <- server.Shutdown(ctx)
-	})()
-	if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return <-stopped
+	return mux, nil
 }
 
 // call is one element of what the harness posts: where to post which arguments.
