@@ -263,6 +263,8 @@ func (s *Server) newHTTPServer(routes http.Handler) *http.Server {
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
 		ErrorLog:          telemetry.StdLogger(s.log, slog.LevelWarn),
+		// OPTIONS * gets our answer and its line, like any path that is unknown.
+		DisableGeneralOptionsHandler: true,
 	}
 }
 
