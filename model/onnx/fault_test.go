@@ -147,7 +147,7 @@ func TestGraphFaults(t *testing.T) {
 		{"a mode", func(_ *Model, n, _ *Node) { set(n, stringsAttribute("nodes_modes", "BRANCH_IN", "LEAF", "LEAF")) }, trees + `tree 0 node 0 has the unknown mode "BRANCH_IN"`},
 		{"a column of nodes too short", func(_ *Model, n, _ *Node) { unset(n, "nodes_treeids") }, trees + "nodes_treeids has 0 values for the 3 of nodes_nodeids"},
 		{"no trees", func(_ *Model, n, _ *Node) { n.Attributes = []Attribute{stringsAttribute("classlabels_strings", "a")} }, trees + "no nodes"},
-		{"base values", func(_ *Model, n, _ *Node) { set(n, floatsAttribute("base_values", 1, 2)) }, trees + "2 base_values for 3 classes"},
+		{"base values", func(_ *Model, n, _ *Node) { set(n, floatsAttribute("base_values", 1, 2)) }, trees + "2 base_values for 3 classes or targets"},
 		{"thresholds twice", func(_ *Model, n, _ *Node) {
 			set(n, tensorAttribute("nodes_values_as_tensor", float64Tensor("", []int{3}, 1, 2, 3)))
 		}, trees + `attributes "nodes_values" and "nodes_values_as_tensor" are both set`},
@@ -196,7 +196,7 @@ func TestRegressorFaults(t *testing.T) {
 		{"absurdly many targets", func(_ *Model, n *Node) { set(n, intAttribute("n_targets", 1<<40)) }, trees + "n_targets 1099511627776 is outside 1 to 65536"},
 		{"too few targets", func(_ *Model, n *Node) { unset(n, "n_targets") }, trees + "weight 1 of tree 0 node 2 is for the class or target 1 of 1"},
 		{"targets as text", func(_ *Model, n *Node) { set(n, stringAttribute("n_targets", "2")) }, trees + `attribute "n_targets" is of type 3 where 2 is needed`},
-		{"base values", func(_ *Model, n *Node) { set(n, floatsAttribute("base_values", 1)) }, trees + "1 base_values for 2 targets"},
+		{"base values", func(_ *Model, n *Node) { set(n, floatsAttribute("base_values", 1)) }, trees + "1 base_values for 2 classes or targets"},
 		{"integers", func(m *Model, _ *Node) { m.Graph.Inputs[0].Type.Tensor = model.Int64 }, trees + `input "X" is of type int64, which it does not take`},
 		{"too narrow", func(m *Model, _ *Node) { m.Graph.Inputs[0] = rowsOf("X", model.Float32, 1) }, trees + `input "X" has 1 columns where 2 are needed`},
 		{"a NaN weight", func(_ *Model, n *Node) { set(n, floatsAttribute("target_weights", 1, float32(math.NaN()))) }, trees + "weight 1 of tree 0 node 2 is NaN"},

@@ -188,23 +188,3 @@ func (p *program) release(f *frame) {
 	}
 	p.frames.Put(f)
 }
-
-// pool is a sync.Pool of pointers to T, for what kernels need beside a frame.
-type pool[T any] struct{ sync.Pool }
-
-func (p *pool[T]) get() *T {
-	if v, ok := p.Get().(*T); ok {
-		return v
-	}
-	return new(T)
-}
-
-func (p *pool[T]) put(v *T) { p.Put(v) }
-
-// resize gives s the length n; its elements are then unspecified.
-func resize[E any](s []E, n int) []E {
-	if cap(s) >= n {
-		return s[:n]
-	}
-	return make([]E, n)
-}

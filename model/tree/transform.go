@@ -1,9 +1,6 @@
 package tree
 
-import (
-	"fmt"
-	"math"
-)
+import "math"
 
 // transform is ONNX's post_transform: what is done to a row's scores at the
 // end. The formulas follow ONNX Runtime's, single precision included.
@@ -17,20 +14,9 @@ const (
 	probit
 )
 
-func parseTransform(name string) (transform, error) {
-	switch name {
-	case "", "NONE":
-		return none, nil
-	case "SOFTMAX":
-		return softmax, nil
-	case "LOGISTIC":
-		return logistic, nil
-	case "SOFTMAX_ZERO":
-		return softmaxZero, nil
-	case "PROBIT":
-		return probit, nil
-	}
-	return none, fmt.Errorf("unknown post_transform %q", name)
+// transforms are the transforms by name. It is never written to.
+var transforms = map[string]transform{
+	"": none, "NONE": none, "SOFTMAX": softmax, "LOGISTIC": logistic, "SOFTMAX_ZERO": softmaxZero, "PROBIT": probit,
 }
 
 // apply transforms the scores of one row in place.
