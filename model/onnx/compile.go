@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/tepalhq/tepal/model"
 )
@@ -75,47 +74,24 @@ func (n *node) fault(err error) error {
 
 // operator is one operator that can be compiled.
 type operator struct {
-	// since and until are the versions of its domain that it is built for;
-	// until 0 means every later one.
-	since, until int64
-	inputs       arity
-	// outputs is the largest number of outputs.
-	outputs int
+	// since is the first version of its domain that it is built for.
+	since int64
+	// inputs is the number of inputs, outputs the largest one of outputs.
+	inputs, outputs int
 	// build checks the node, describes its outputs and returns its kernel; nil
 	// when the outputs only rename the input.
 	build func(n *node) (kernel, error)
 }
 
-// arity is how many inputs an operator takes. Those from least on may be left
-// out, and are then nil among a node's inputs; when most is negative there may
-// be any number of inputs, none of them left out.
-type arity struct{ least, most int }
-
-func (a arity) check(n int) error {
-	switch {
-	case n >= a.least && (a.most < 0 || n <= a.most):
-		return nil
-	case a.most < 0:
-		return fmt.Errorf("it has %d inputs where at least %d are needed", n, a.least)
-	case a.least == a.most:
-		return fmt.Errorf("it has %d inputs where %d are needed", n, a.least)
-	default:
-		return fmt.Errorf("it has %d inputs where %d to %d are possible", n, a.least, a.most)
-	}
-}
-
-// needs tells whether input i must be there.
-func (a arity) needs(i int) bool { return i < a.least || a.most < 0 }
-
 // operators is every operator there is, by name. It is never written to.
 var operators = map[string]operator{
-	"Add":                               {since: 7, inputs: arity{2, 2}, outputs: 1, build: buildAdd},
-	"Cast":                              {since: 6, inputs: arity{1, 1}, outputs: 1, build: buildCast},
-	"Div":                               {since: 7, inputs: arity{2, 2}, outputs: 1, build: buildDiv},
-	"Identity":                          {since: 1, inputs: arity{1, 1}, outputs: 1, build: buildIdentity},
-	"ai.onnx.ml.TreeEnsembleClassifier": {since: 1, inputs: arity{1, 1}, outputs: 2, build: buildTreeClassifier},
-	"ai.onnx.ml.TreeEnsembleRegressor":  {since: 1, inputs: arity{1, 1}, outputs: 1, build: buildTreeRegressor},
-	"ai.onnx.ml.ZipMap":                 {since: 1, inputs: arity{1, 1}, outputs: 1, build: buildZipMap},
+	"Add":                               {since: 7, inputs: 2, outputs: 1, build: buildAdd},
+	"Cast":                              {since: 6, inputs: 1, outputs: 1, build: buildCast},
+	"Div":                               {since: 7, inputs: 2, outputs: 1, build: buildDiv},
+	"Identity":                          {since: 1, inputs: 1, outputs: 1, build: buildIdentity},
+	"ai.onnx.ml.TreeEnsembleClassifier": {since: 1, inputs: 1, outputs: 2, build: buildTreeClassifier},
+	"ai.onnx.ml.TreeEnsembleRegressor":  {since: 1, inputs: 1, outputs: 1, build: buildTreeRegressor},
+	"ai.onnx.ml.ZipMap":                 {since: 1, inputs: 1, outputs: 1, build: buildZipMap},
 }
 
 // compiler turns a graph into a program.
@@ -172,21 +148,10 @@ func (c *compiler) checkOperators() error {
 		names = names[:maxListed]
 	}
 	for i, name := range names {
-		names[i] = shown(name)
+		names[i] = fmt.Sprintf("%.64q", name)
 	}
 	return fmt.Errorf("operators that are not supported: %s%s; supported are %s",
 		strings.Join(names, ", "), more, strings.Join(slices.Sorted(maps.Keys(operators)), ", "))
-}
-
-// shown quotes and cuts a name from a file, but for one that looks like one.
-func shown(name string) string {
-	odd := func(r rune) bool {
-		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '.' && r != '_'
-	}
-	if name == "" || len(name) > 64 || strings.ContainsFunc(name, odd) {
-		return fmt.Sprintf("%.64q", name)
-	}
-	return name
 }
 
 // define gives a value its name, which no other may have.
@@ -283,8 +248,12 @@ func (c *compiler) addNode(n *node) error {
 	if err != nil {
 		return err
 	}
-	if err := c.connect(n, op.inputs); err != nil {
-		return err
+	for _, name := range n.Inputs {
+		v, ok := c.values[name]
+		if !ok {
+			return c.undefined(name)
+		}
+		n.inputs = append(n.inputs, v)
 	}
 	for _, name := range n.Outputs {
 		n.outputs = append(n.outputs, &value{name: name, rank: -1, slot: c.slot()})
@@ -315,46 +284,28 @@ func (c *compiler) addNode(n *node) error {
 }
 
 // lookUp finds the node's operator, which is known to be there, and checks its
-// version and outputs.
+// version and the number of inputs and outputs.
 func (c *compiler) lookUp(n *node) (operator, error) {
 	op, ok := operators[n.operator()], false
 	n.version, ok = c.versions[operatorName(n.Domain, "")]
 	switch {
 	case !ok:
 		return op, errors.New("the file imports no operator set of its domain")
-	case n.version < op.since || op.until > 0 && n.version > op.until:
+	case n.version < op.since:
 		return op, fmt.Errorf("version %d of its operator set is not supported", n.version)
+	case len(n.Inputs) != op.inputs:
+		return op, fmt.Errorf("it has %d inputs where %d are needed", len(n.Inputs), op.inputs)
 	case len(n.Outputs) < 1 || len(n.Outputs) > op.outputs:
 		return op, fmt.Errorf("it has %d outputs where 1 to %d are possible", len(n.Outputs), op.outputs)
 	}
 	return op, nil
 }
 
-// connect finds the node's inputs. An empty name stands for one left out.
-func (c *compiler) connect(n *node, inputs arity) error {
-	if err := inputs.check(len(n.Inputs)); err != nil {
-		return err
-	}
-	for i, name := range n.Inputs {
-		v, ok := c.values[name]
-		switch {
-		case name == "" && inputs.needs(i):
-			return fmt.Errorf("input %d is left out and is needed", i)
-		case name != "" && !ok:
-			return c.undefined(name)
-		}
-		n.inputs = append(n.inputs, v)
-	}
-	return nil
-}
-
 // undefined tells a value that comes too late from one that never comes.
 func (c *compiler) undefined(name string) error {
 	for i := range c.graph.Nodes {
-		for _, out := range c.graph.Nodes[i].Outputs {
-			if out == name {
-				return fmt.Errorf("input %q comes from node %d, which does not stand before it: the graph has a cycle or is not sorted", name, i)
-			}
+		if slices.Contains(c.graph.Nodes[i].Outputs, name) && name != "" {
+			return fmt.Errorf("input %q comes from node %d, which does not stand before it: the graph has a cycle or is not sorted", name, i)
 		}
 	}
 	return fmt.Errorf("input %q is not defined", name)

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/tepalhq/tepal/model"
@@ -117,7 +118,7 @@ func (c *compiler) bindFeatures(s *model.Schema, named []model.Feature) error {
 func (c *compiler) describeOutputs(s *model.Schema, md *Schema) error {
 	said, taken := make(map[string]model.Role), make(map[model.Role]bool)
 	for _, o := range md.Outputs {
-		if v, ok := c.values[o.Name]; !ok || !c.isOutput(v) {
+		if v, ok := c.values[o.Name]; !ok || !slices.Contains(c.outputs, v) {
 			return fmt.Errorf("the schema describes the output %q, which the graph does not have", o.Name)
 		}
 		if taken[o.Role] && o.Role != model.RoleOther {
@@ -146,15 +147,6 @@ func (c *compiler) describeOutputs(s *model.Schema, md *Schema) error {
 		s.Task = model.Classification
 	}
 	return agree(s, md)
-}
-
-func (c *compiler) isOutput(v *value) bool {
-	for _, o := range c.outputs {
-		if o == v {
-			return true
-		}
-	}
-	return false
 }
 
 // role is what an output means where the metadata does not say: what its

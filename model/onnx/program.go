@@ -12,8 +12,7 @@ import (
 
 // kernel computes a node's outputs from its inputs. It is immutable and safe
 // for concurrent use; it gives each output its shape and keeps its storage. It
-// asks the budget before it makes room for anything. An input that is left out
-// is nil.
+// asks the budget before it makes room for anything.
 type kernel interface {
 	run(b *budget, in, out []*model.Tensor) error
 }
@@ -83,22 +82,15 @@ type output struct {
 }
 
 func newStep(n *node, k kernel) step {
-	s := step{kernel: k, node: n}
-	for _, v := range n.inputs {
-		if v == nil {
-			s.in = append(s.in, noSlot)
-			continue
+	slots := func(values []*value) []int {
+		list := make([]int, len(values))
+		for i, v := range values {
+			list[i] = v.slot
 		}
-		s.in = append(s.in, v.slot)
+		return list
 	}
-	for _, v := range n.outputs {
-		s.out = append(s.out, v.slot)
-	}
-	return s
+	return step{kernel: k, node: n, in: slots(n.inputs), out: slots(n.outputs)}
 }
-
-// noSlot stands for an input that is left out.
-const noSlot = -1
 
 // dropUnused leaves out the steps that no output needs.
 func (p *program) dropUnused() {
@@ -133,9 +125,7 @@ func (p *program) newFrame() *frame {
 	at := func(slots []int) []*model.Tensor {
 		tensors := make([]*model.Tensor, len(slots))
 		for i, s := range slots {
-			if s != noSlot {
-				tensors[i] = &f.values[s]
-			}
+			tensors[i] = &f.values[s]
 		}
 		return tensors
 	}
