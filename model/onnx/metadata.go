@@ -26,7 +26,8 @@ const (
 	keyGolden   = "tepal.golden"
 )
 
-var keys = []string{keyFormat, keyName, keyVersion, keySchema, keyMetrics, keyTraining, keyGolden}
+// ownKeys are all of them. It is never written to.
+var ownKeys = []string{keyFormat, keyName, keyVersion, keySchema, keyMetrics, keyTraining, keyGolden}
 
 // Metadata is what Tepal keeps in an ONNX file beside the graph. Every part is
 // optional.
@@ -71,7 +72,7 @@ func (m *Model) SetMetadata(md *Metadata) error {
 		}
 	}
 	for _, p := range m.Metadata {
-		if !slices.Contains(keys, p.Key) {
+		if !slices.Contains(ownKeys, p.Key) {
 			properties = append(properties, p)
 		}
 	}
@@ -94,7 +95,7 @@ func (md *Metadata) documents() []document {
 func (m *Model) ReadMetadata() (*Metadata, error) {
 	values := make(map[string]string, len(m.Metadata))
 	for _, p := range m.Metadata {
-		if _, twice := values[p.Key]; twice && slices.Contains(keys, p.Key) {
+		if _, twice := values[p.Key]; twice && slices.Contains(ownKeys, p.Key) {
 			return nil, fmt.Errorf("metadata %s stands twice", p.Key)
 		}
 		values[p.Key] = p.Value

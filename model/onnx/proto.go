@@ -143,72 +143,77 @@ type refused string
 func (r refused) read(field) error                                  { return errors.New(string(r)) }
 func (r refused) write(b []byte, _ protowire.Number, _ bool) []byte { return b }
 
-type integer int64
-
-func (v *integer) read(f field) error {
-	*v = integer(f.bits)
-	return f.is(protowire.VarintType, "integer")
+// coding is how a number of Go stands on the wire.
+type coding[E any] struct {
+	typ  protowire.Type
+	from func(bits uint64) E
+	bits func(E) uint64
 }
 
-func (v *integer) write(b []byte, n protowire.Number, always bool) []byte {
-	if *v == 0 && !always {
-		return b
+func whole[E ~int32 | ~int64](typ protowire.Type) coding[E] {
+	return coding[E]{typ, func(bits uint64) E { return E(bits) }, func(v E) uint64 { return uint64(int64(v)) }}
+}
+
+func single() coding[float32] {
+	return coding[float32]{
+		protowire.Fixed32Type,
+		func(bits uint64) float32 { return math.Float32frombits(uint32(bits)) },
+		func(v float32) uint64 { return uint64(math.Float32bits(v)) },
 	}
-	return protowire.AppendVarint(protowire.AppendTag(b, n, protowire.VarintType), uint64(*v))
 }
 
-type float float32
-
-func (v *float) read(f field) error {
-	*v = float(math.Float32frombits(uint32(f.bits)))
-	return f.is(protowire.Fixed32Type, "float")
+// scalar is a field of one number.
+type scalar[E comparable] struct {
+	to *E
+	coding[E]
 }
 
-func (v *float) write(b []byte, n protowire.Number, always bool) []byte {
-	if *v == 0 && !always {
-		return b
-	}
-	return protowire.AppendFixed32(protowire.AppendTag(b, n, protowire.Fixed32Type), math.Float32bits(float32(*v)))
-}
-
-type text string
-
-func (v *text) read(f field) error {
-	if !utf8.Valid(f.bytes) {
-		return fmt.Errorf("field %d is no valid UTF-8", f.number)
-	}
-	*v = text(f.bytes)
-	return f.is(protowire.BytesType, "string")
-}
-
-func (v *text) write(b []byte, n protowire.Number, always bool) []byte {
-	if *v == "" && !always {
-		return b
-	}
-	return protowire.AppendString(protowire.AppendTag(b, n, protowire.BytesType), string(*v))
-}
-
-// raw is a string of bytes that is only looked at, and never written.
-type raw []byte
-
-func (v *raw) read(f field) error {
-	*v = f.bytes
-	return f.is(protowire.BytesType, "string")
-}
-
-func (v *raw) write(b []byte, _ protowire.Number, _ bool) []byte { return b }
+func integer[E ~int64](to *E) wire { return scalar[E]{to, whole[E](protowire.VarintType)} }
+func float(to *float32) wire       { return scalar[float32]{to, single()} }
 
 // elementType is a TensorProto.DataType.
-type elementType model.Type
-
-func (v *elementType) read(f field) error {
-	*v = elementType(dataType(int64(f.bits)))
-	return f.is(protowire.VarintType, "integer")
+func elementType(to *model.Type) wire {
+	return scalar[model.Type]{to, coding[model.Type]{
+		protowire.VarintType,
+		func(bits uint64) model.Type { return dataType(int64(bits)) },
+		func(t model.Type) uint64 { return uint64(dataTypeCode(t)) },
+	}}
 }
 
-func (v *elementType) write(b []byte, n protowire.Number, always bool) []byte {
-	code := integer(dataTypeCode(model.Type(*v)))
-	return code.write(b, n, always)
+func (v scalar[E]) read(f field) error {
+	*v.to = v.from(f.bits)
+	return f.is(v.typ, "number of its kind")
+}
+
+func (v scalar[E]) write(b []byte, n protowire.Number, always bool) []byte {
+	var zero E
+	if *v.to == zero && !always {
+		return b
+	}
+	return appendNumber(protowire.AppendTag(b, n, v.typ), v.typ, v.bits(*v.to))
+}
+
+// content is a field of text or of bytes.
+type content[S string | []byte] struct {
+	to   *S
+	utf8 bool
+}
+
+func text(to *string) wire { return content[string]{to, true} }
+
+func (v content[S]) read(f field) error {
+	if v.utf8 && !utf8.Valid(f.bytes) {
+		return fmt.Errorf("field %d is no valid UTF-8", f.number)
+	}
+	*v.to = S(f.bytes)
+	return f.is(protowire.BytesType, "string")
+}
+
+func (v content[S]) write(b []byte, n protowire.Number, always bool) []byte {
+	if len(*v.to) == 0 && !always {
+		return b
+	}
+	return protowire.AppendString(protowire.AppendTag(b, n, protowire.BytesType), string(*v.to))
 }
 
 // always is a value that is written when it is zero, too.
@@ -227,11 +232,8 @@ func (v nested) read(f field) error {
 }
 
 func (v nested) write(b []byte, n protowire.Number, always bool) []byte {
-	content := marshal(v.message)
-	if len(content) == 0 && !always {
-		return b
-	}
-	return protowire.AppendBytes(protowire.AppendTag(b, n, protowire.BytesType), content)
+	inner := marshal(v.message)
+	return content[[]byte]{to: &inner}.write(b, n, always)
 }
 
 // list is a repeated field; of is an element on the wire.
@@ -240,9 +242,7 @@ type list[E any] struct {
 	of func(*E) wire
 }
 
-func texts(to *[]string) wire {
-	return list[string]{to, func(s *string) wire { return (*text)(s) }}
-}
+func texts(to *[]string) wire { return list[string]{to, text} }
 
 func messages[M any, P interface {
 	*M
@@ -267,29 +267,16 @@ func (v list[E]) write(b []byte, n protowire.Number, _ bool) []byte {
 	return b
 }
 
-// numbers is a repeated field of numbers, packed or not; typ is how one of them
-// is written.
+// numbers is a repeated field of numbers, packed or not.
 type numbers[E any] struct {
-	to   *[]E
-	typ  protowire.Type
-	from func(uint64) E
-	bits func(E) uint64
+	to *[]E
+	coding[E]
 }
 
-func integers[E int32 | int64](to *[]E, typ protowire.Type) wire {
-	return numbers[E]{to, typ, func(bits uint64) E { return E(bits) }, func(v E) uint64 { return uint64(int64(v)) }}
-}
-
-func floats(to *[]float32) wire {
-	return numbers[float32]{
-		to, protowire.Fixed32Type,
-		func(bits uint64) float32 { return math.Float32frombits(uint32(bits)) },
-		func(v float32) uint64 { return uint64(math.Float32bits(v)) },
-	}
-}
-
+func integers(to *[]int64) wire { return numbers[int64]{to, whole[int64](protowire.VarintType)} }
+func floats(to *[]float32) wire { return numbers[float32]{to, single()} }
 func doubles(to *[]float64) wire {
-	return numbers[float64]{to, protowire.Fixed64Type, math.Float64frombits, math.Float64bits}
+	return numbers[float64]{to, coding[float64]{protowire.Fixed64Type, math.Float64frombits, math.Float64bits}}
 }
 
 func (v numbers[E]) read(f field) error {
@@ -312,12 +299,9 @@ func (v numbers[E]) read(f field) error {
 }
 
 func (v numbers[E]) write(b []byte, n protowire.Number, _ bool) []byte {
-	if len(*v.to) == 0 {
-		return b
-	}
 	var packed []byte
 	for _, e := range *v.to {
 		packed = appendNumber(packed, v.typ, v.bits(e))
 	}
-	return protowire.AppendBytes(protowire.AppendTag(b, n, protowire.BytesType), packed)
+	return content[[]byte]{to: &packed}.write(b, n, false)
 }
