@@ -27,6 +27,9 @@ type value struct {
 	constant *model.Tensor
 	// input is the graph input that this value has the rows and columns of.
 	input *value
+	// shared marks a graph output that is also an input, a constant or another
+	// output, and is copied; any other is handed over.
+	shared bool
 	// role and classes say what the value means, where an operator tells.
 	role    model.Role
 	classes *model.Classes
@@ -67,10 +70,7 @@ func operatorName(domain, op string) string {
 	return domain + "." + op
 }
 
-// fault says which node an error is about.
-func (n *node) fault(err error) error {
-	return fmt.Errorf("node %d %q (%s): %w", n.place, n.Name, n.operator(), err)
-}
+func (n *node) String() string { return fmt.Sprintf("node %d %q (%s)", n.place, n.Name, n.operator()) }
 
 // operator is one operator that can be compiled.
 type operator struct {
@@ -99,8 +99,6 @@ type compiler struct {
 	graph    *Graph
 	versions map[string]int64
 	values   map[string]*value
-	inputs   []*value
-	outputs  []*value
 	program  *program
 }
 
@@ -166,19 +164,18 @@ func (c *compiler) define(v *value) error {
 	return nil
 }
 
-func (c *compiler) slot() int {
-	c.program.slots++
-	return c.program.slots - 1
+func (c *compiler) slot(holds model.Tensor) int {
+	c.program.slots = append(c.program.slots, holds)
+	return len(c.program.slots) - 1
 }
 
 func (c *compiler) addConstants() error {
 	for i := range c.graph.Initializers {
 		t := &c.graph.Initializers[i]
-		v := &value{name: t.Name, typ: t.Type, rank: len(t.Shape), columns: t.Width(), slot: c.slot(), constant: &t.Tensor}
+		v := &value{name: t.Name, typ: t.Type, rank: len(t.Shape), columns: t.Width(), slot: c.slot(t.Tensor), constant: &t.Tensor}
 		if err := c.define(v); err != nil {
 			return fmt.Errorf("initializer %d: %w", i, err)
 		}
-		c.program.constants = append(c.program.constants, constant{v.slot, &t.Tensor})
 	}
 	return nil
 }
@@ -192,16 +189,15 @@ func (c *compiler) addInputs() error {
 		}
 		v, err := inputValue(&info)
 		if err == nil {
-			v.slot = c.slot()
+			v.slot = c.slot(model.Tensor{})
 			err = c.define(v)
 		}
 		if err != nil {
 			return fmt.Errorf("graph input %q: %w", info.Name, err)
 		}
-		c.inputs = append(c.inputs, v)
-		c.program.inputs = append(c.program.inputs, v.slot)
+		c.program.inputs = append(c.program.inputs, v)
 	}
-	if len(c.inputs) == 0 {
+	if len(c.program.inputs) == 0 {
 		return errors.New("the graph has no inputs")
 	}
 	return nil
@@ -237,7 +233,7 @@ func (c *compiler) addNodes() error {
 	for i := range c.graph.Nodes {
 		n := &node{Node: &c.graph.Nodes[i], place: i}
 		if err := c.addNode(n); err != nil {
-			return n.fault(err)
+			return fmt.Errorf("%v: %w", n, err)
 		}
 	}
 	return nil
@@ -256,7 +252,7 @@ func (c *compiler) addNode(n *node) error {
 		n.inputs = append(n.inputs, v)
 	}
 	for _, name := range n.Outputs {
-		n.outputs = append(n.outputs, &value{name: name, rank: -1, slot: c.slot()})
+		n.outputs = append(n.outputs, &value{name: name, rank: -1, slot: c.slot(model.Tensor{})})
 	}
 	if err := n.index(n.Attributes); err != nil {
 		return err
@@ -278,7 +274,7 @@ func (c *compiler) addNode(n *node) error {
 		}
 	}
 	if k != nil {
-		c.program.steps = append(c.program.steps, newStep(n, k))
+		c.program.steps = append(c.program.steps, step{n.String(), k, n.inputs, n.outputs})
 	}
 	return nil
 }
@@ -315,13 +311,6 @@ func (c *compiler) addOutputs() error {
 	if len(c.graph.Outputs) == 0 {
 		return errors.New("the graph has no outputs")
 	}
-	taken := make(map[int]bool)
-	for _, s := range c.program.inputs {
-		taken[s] = true
-	}
-	for _, k := range c.program.constants {
-		taken[k.slot] = true
-	}
 	seen := make(map[string]bool)
 	for _, info := range c.graph.Outputs {
 		v, ok := c.values[info.Name]
@@ -335,13 +324,13 @@ func (c *compiler) addOutputs() error {
 		if err := checkOutput(&info.Type, v); err != nil {
 			return fmt.Errorf("graph output %q: %w", info.Name, err)
 		}
-		c.outputs = append(c.outputs, v)
-		c.program.outputs = append(c.program.outputs, output{slot: v.slot})
+		c.program.outputs = append(c.program.outputs, v)
 	}
 	// Backwards, so that a slot is handed over only by the last output that has it.
-	for i := len(c.program.outputs) - 1; i >= 0; i-- {
-		o := &c.program.outputs[i]
-		o.shared, taken[o.slot] = taken[o.slot], true
+	taken := make(map[int]bool)
+	for _, v := range slices.Backward(c.program.outputs) {
+		v.shared = taken[v.slot] || v.constant != nil || v.input != nil && v.input.slot == v.slot
+		taken[v.slot] = true
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ func Digest(data []byte) string {
 func (c *compiler) schema(md *Schema) (*model.Schema, error) {
 	s := &model.Schema{}
 	width := 0
-	for _, v := range c.inputs {
+	for _, v := range c.program.inputs {
 		if v.columns == 0 {
 			return nil, fmt.Errorf("the width of graph input %q is neither declared nor told by its use", v.name)
 		}
@@ -118,7 +118,7 @@ func (c *compiler) bindFeatures(s *model.Schema, named []model.Feature) error {
 func (c *compiler) describeOutputs(s *model.Schema, md *Schema) error {
 	said, taken := make(map[string]model.Role), make(map[model.Role]bool)
 	for _, o := range md.Outputs {
-		if v, ok := c.values[o.Name]; !ok || !slices.Contains(c.outputs, v) {
+		if v, ok := c.values[o.Name]; !ok || !slices.Contains(c.program.outputs, v) {
 			return fmt.Errorf("the schema describes the output %q, which the graph does not have", o.Name)
 		}
 		if taken[o.Role] && o.Role != model.RoleOther {
@@ -126,7 +126,7 @@ func (c *compiler) describeOutputs(s *model.Schema, md *Schema) error {
 		}
 		said[o.Name], taken[o.Role] = o.Role, true
 	}
-	for _, v := range c.outputs {
+	for _, v := range c.program.outputs {
 		o := model.Output{Name: v.name, Type: v.typ, Columns: v.columns}
 		var ok bool
 		if o.Role, ok = said[v.name]; !ok {
