@@ -101,11 +101,11 @@ func build[F float](a *Attributes) (*forest[F], error) {
 			b.forest.columns = max(b.forest.columns, int(f)+1)
 		}
 	}
-	for _, t := range b.trees {
-		b.layOut(t)
+	for _, r := range b.roots {
+		b.layOut(r)
 	}
 	// As no node has two parents, those that no root leads to are on a cycle or
-	// below one.
+	// below one; so are all nodes of a tree without a root.
 	if i := slices.Index(b.reached, false); i >= 0 {
 		return nil, fmt.Errorf("%v cannot be reached from the root of its tree: it is on a cycle or below one", b.key(i))
 	}
@@ -161,10 +161,10 @@ type builder[F float] struct {
 	places map[key]int
 	// yes and no are the places of a node's children, -1 for a leaf.
 	yes, no []int
-	// trees are the places of the roots, in the order that their trees appear.
-	trees []int
-	// first and count are the range of a leaf's votes.
-	first, count []uint32
+	// roots are the places of the roots.
+	roots []int
+	// first is where a leaf's votes begin; they end where those of the next do.
+	first []uint32
 	// reached are the nodes that are laid out.
 	reached []bool
 }
@@ -173,8 +173,8 @@ func (b *builder[F]) key(i int) key {
 	return key{b.attributes.TreeIDs[i], b.attributes.NodeIDs[i]}
 }
 
-// link resolves ids to places and holds each tree to being one: every node has
-// one parent but for a single root, from which all others can be reached.
+// link resolves ids to places, and sees that every node has one parent but for
+// a single root of each tree.
 func (b *builder[F]) link() error {
 	a := b.attributes
 	b.places = make(map[key]int, len(a.NodeIDs))
@@ -229,25 +229,15 @@ func (b *builder[F]) checkSplit(i int) error {
 // findRoots finds each tree's only parentless node.
 func (b *builder[F]) findRoots(parented []bool) error {
 	roots := make(map[int64]int)
-	var order []int64
-	for i, id := range b.attributes.TreeIDs {
-		if _, seen := roots[id]; !seen {
-			roots[id] = -1
-			order = append(order, id)
-		}
+	for i, tree := range b.attributes.TreeIDs {
 		if parented[i] {
 			continue
 		}
-		if other := roots[id]; other >= 0 {
+		if other, twice := roots[tree]; twice {
 			return fmt.Errorf("%v and %v are both roots of one tree", b.key(other), b.key(i))
 		}
-		roots[id] = i
-	}
-	for _, id := range order {
-		if roots[id] < 0 {
-			return fmt.Errorf("tree %d has no root: its nodes form a cycle", id)
-		}
-		b.trees = append(b.trees, roots[id])
+		roots[tree] = i
+		b.roots = append(b.roots, i)
 	}
 	return nil
 }
@@ -255,7 +245,7 @@ func (b *builder[F]) findRoots(parented []bool) error {
 // collectVotes sorts the weights by leaf, in the order that they are listed.
 func (b *builder[F]) collectVotes() error {
 	a := b.attributes
-	b.first, b.count = make([]uint32, len(a.NodeIDs)), make([]uint32, len(a.NodeIDs))
+	b.first = make([]uint32, len(a.NodeIDs)+1)
 	leaf := make([]int, len(a.Weights))
 	for j := range a.Weights {
 		k := key{a.WeightTreeIDs[j], a.WeightNodeIDs[j]}
@@ -271,14 +261,12 @@ func (b *builder[F]) collectVotes() error {
 			return fmt.Errorf("weight %d of %v is NaN", j, k)
 		}
 		leaf[j] = place
-		b.count[place]++
+		b.first[place+1]++
 	}
-	sum := uint32(0)
-	for i, n := range b.count {
-		b.first[i] = sum
-		sum += n
+	for i := range a.NodeIDs {
+		b.first[i+1] += b.first[i]
 	}
-	b.forest.votes = make([]vote[F], sum)
+	b.forest.votes = make([]vote[F], len(leaf))
 	next := slices.Clone(b.first)
 	for j, place := range leaf {
 		b.forest.votes[next[place]] = vote[F]{uint32(a.WeightTargets[j]), F(a.Weights[j])}
@@ -296,17 +284,18 @@ type place struct {
 
 // layOut writes one tree, level by level, so that siblings are neighbours and
 // the nodes that every row visits lie close together.
-func (b *builder[F]) layOut(tree int) {
+func (b *builder[F]) layOut(top int) {
 	f := b.forest
 	start := b.slots(1)
 	depth := uint32(0)
 	var copies [][2]uint32
-	for queue := []place{{tree, start, 0}}; len(queue) > 0; queue = queue[1:] {
+	for queue := []place{{top, start, 0}}; len(queue) > 0; queue = queue[1:] {
 		p := queue[0]
 		depth = max(depth, p.depth)
 		b.reached[p.node] = true
 		if b.yes[p.node] < 0 {
-			votes := uint64(b.first[p.node])<<32 | uint64(b.count[p.node])
+			first, next := b.first[p.node], b.first[p.node+1]
+			votes := uint64(first)<<32 | uint64(next-first)
 			f.nodes[p.slot] = node{threshold: math.Float64frombits(votes), feature: uint32(f.columns), child: p.slot - 1}
 			continue
 		}

@@ -70,7 +70,7 @@ func newEnsemble[F float](a *Attributes, o Options) (*ensemble[F], error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := len(o.BaseValues); n != 0 && n != f.targets && !(n == 1 && f.targets == 2 && o.Classifies) {
+	if n := len(o.BaseValues); n != 0 && n != f.targets && (n != 1 || f.targets != 2 || !o.Classifies) {
 		return nil, fmt.Errorf("%d base_values for %d classes or targets", n, f.targets)
 	}
 	e := &ensemble[F]{forest: f, aggregate: how, transform: post, classifies: o.Classifies, oneColumn: f.targets == 2, positive: true}

@@ -3,7 +3,6 @@ package tree
 import (
 	"math"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"testing"
 
@@ -16,8 +15,8 @@ import (
 // and by ONNX's description of them. It shares no code with the flat form.
 type walker struct {
 	*Attributes
-	// ids are the trees in the order in which they appear, roots the places of
-	// their roots.
+	// ids are the trees in the order in which their roots appear, roots the
+	// places of those.
 	ids   []int64
 	roots []int
 }
@@ -35,14 +34,9 @@ func (w walker) find(tree, node int64) int {
 // newWalker finds the root of each tree: the node that is nobody's child.
 func newWalker(a *Attributes) walker {
 	w := walker{Attributes: a}
-	for _, id := range a.TreeIDs {
-		if slices.Contains(w.ids, id) {
-			continue
-		}
-		for i := range a.NodeIDs {
-			if a.TreeIDs[i] == id && !w.isChild(i) {
-				w.ids, w.roots = append(w.ids, id), append(w.roots, i)
-			}
+	for i, id := range a.TreeIDs {
+		if !w.isChild(i) {
+			w.ids, w.roots = append(w.ids, id), append(w.roots, i)
 		}
 	}
 	return w

@@ -223,7 +223,7 @@ func TestFaults(t *testing.T) {
 		{"both children one", func(a *Attributes) { a.FalseIDs[5] = 13 }, "tree 4 node 13 is the child of more than one node"},
 		{"shared child", func(a *Attributes) { a.TrueIDs[5] = 11 }, "tree 4 node 11 is the child of more than one node"},
 		{"two roots", func(a *Attributes) { a.Modes[5] = "LEAF" }, "tree 4 node 10 and tree 4 node 13 are both roots of one tree"},
-		{"nothing but a cycle", onlyCycle, "tree 4 has no root: its nodes form a cycle"},
+		{"nothing but a cycle", onlyCycle, "tree 4 node 10 cannot be reached from the root of its tree: it is on a cycle or below one"},
 		{"a node is its own child", func(a *Attributes) { a.TrueIDs[3] = 10 }, "tree 4 node 10 cannot be reached from the root of its tree: it is on a cycle or below one"},
 		{"a cycle beside a good tree", sideCycle, "tree 4 node 10 cannot be reached from the root of its tree: it is on a cycle or below one"},
 		{"weight for a missing node", func(a *Attributes) { a.WeightNodeIDs[4] = 99 }, "weight 4 is for tree 4 node 99, which does not exist"},
@@ -251,6 +251,8 @@ func onlyCycle(a *Attributes) {
 	a.TreeIDs, a.NodeIDs, a.FeatureIDs = a.TreeIDs[:5], a.NodeIDs[:5], a.FeatureIDs[:5]
 	a.Modes, a.Thresholds, a.TrueIDs, a.FalseIDs = a.Modes[:5], a.Thresholds[:5], a.TrueIDs[:5], a.FalseIDs[:5]
 	a.TrueIDs[3], a.FalseIDs[3] = 10, 11
+	a.WeightTreeIDs, a.WeightNodeIDs = a.WeightTreeIDs[:3], a.WeightNodeIDs[:3]
+	a.WeightTargets, a.Weights = a.WeightTargets[:3], a.Weights[:3]
 }
 
 // sideCycle makes node 11 the root of tree 4, beside splits 10 and 12 that are
