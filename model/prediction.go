@@ -64,49 +64,36 @@ func (p *Predictions) output(r Role) *Tensor {
 // neither.
 func (p *Predictions) Class(i int) int {
 	t := p.Label()
-	if t == nil {
-		return p.likeliest(i)
-	}
-	if t.Type == String {
+	switch {
+	case t == nil:
+		class, _ := p.likeliest(i)
+		return class
+	case t.Type == String:
 		return p.schema.Classes.indexString(t.Strings[i])
+	default:
+		return p.schema.Classes.indexInt(t.Int64s[i])
 	}
-	return p.schema.Classes.indexInt(t.Int64s[i])
 }
 
 // Confidence returns the highest of row i's probabilities; false when the
 // model answers none.
 func (p *Predictions) Confidence(i int) (float64, bool) {
-	t, class := p.Probabilities(), p.likeliest(i)
-	switch {
-	case class < 0:
-		return 0, false
-	case t.Type == Float64:
-		return t.Float64s[i*t.Width()+class], true
-	default:
-		return float64(t.Float32s[i*t.Width()+class]), true
-	}
+	class, probability := p.likeliest(i)
+	return probability, class >= 0
 }
 
 // likeliest returns the class of the highest probability of row i, the first
-// of equals.
-func (p *Predictions) likeliest(i int) int {
+// of equals, and that probability; -1 when the model answers none.
+func (p *Predictions) likeliest(i int) (class int, probability float64) {
 	t := p.Probabilities()
-	switch {
-	case t == nil:
-		return -1
-	case t.Type == Float64:
-		return highest(t.Float64s[i*t.Width():][:t.Width()])
-	default:
-		return highest(t.Float32s[i*t.Width():][:t.Width()])
+	if t == nil {
+		return -1, 0
 	}
-}
-
-func highest[F float32 | float64](values []F) int {
-	best := -1
-	for j, v := range values {
-		if best < 0 || v > values[best] {
-			best = j
+	width := t.Width()
+	for j := range width {
+		if v := t.fraction(i*width + j); j == 0 || v > probability {
+			class, probability = j, v
 		}
 	}
-	return best
+	return class, probability
 }

@@ -106,6 +106,14 @@ func (t *Tensor) Width() int {
 	return n
 }
 
+// fraction returns element i of a tensor of a floating-point type.
+func (t *Tensor) fraction(i int) float64 {
+	if t.Type == Float64 {
+		return t.Float64s[i]
+	}
+	return float64(t.Float32s[i])
+}
+
 // CopyFrom makes t an independent copy of src, reusing t's storage.
 func (t *Tensor) CopyFrom(src *Tensor) {
 	t.Resize(src.Type, src.Shape...)

@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"math"
 	"reflect"
-	"strings"
 
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/rows"
@@ -20,27 +19,34 @@ import (
 // answer once. The document says what was found; when an answer was not the
 // expected one, or there was none, the error says so too.
 func Prove(ctx context.Context, m *model.Model, c *rows.Codec) (model.GoldenDocument, error) {
-	doc := model.GoldenDocument{Status: model.GoldenAbsent}
-	err := error(nil)
-	if m.Golden == nil || len(m.Golden.Rows) == 0 {
-		if _, err = answer(ctx, m, c, []json.RawMessage{example(&m.Schema)}); err != nil {
-			err = fmt.Errorf("an example instance is not answered: %w", err)
-		}
-	} else {
-		doc.Status, doc.Rows = model.GoldenProven, len(m.Golden.Rows)
-		err = replay(ctx, m, c)
+	doc, prove := model.GoldenDocument{Status: model.GoldenAbsent}, tryOut
+	if m.Golden != nil && len(m.Golden.Rows) > 0 {
+		doc, prove = model.GoldenDocument{Status: model.GoldenProven, Rows: len(m.Golden.Rows)}, replay
 	}
+	err := prove(ctx, m, c)
 	if err != nil {
 		doc.Status, doc.Reason = model.GoldenFailed, err.Error()
 	}
 	return doc, err
 }
 
+// tryOut has the model answer an example.
+func tryOut(ctx context.Context, m *model.Model, c *rows.Codec) error {
+	instance, err := example(&m.Schema)
+	if err == nil {
+		_, err = answer(ctx, m, c, []json.RawMessage{instance})
+	}
+	if err != nil {
+		return fmt.Errorf("an example instance is not answered: %w", err)
+	}
+	return nil
+}
+
 // prediction is one answer as a client reads it.
 type prediction struct {
 	Label         json.RawMessage     `json:"label"`
 	Probabilities map[string]*float64 `json:"probabilities"`
-	Value         any                 `json:"value"`
+	Value         json.RawMessage     `json:"value"`
 }
 
 func replay(ctx context.Context, m *model.Model, c *rows.Codec) error {
@@ -125,12 +131,12 @@ func compare(m *model.Model, want *model.GoldenRow, got *prediction) error {
 	if want.Value == nil {
 		return nil
 	}
-	values, err := got.values()
-	if err != nil || len(values) != len(want.Value) {
-		return fmt.Errorf("values %v are expected, and %v was answered", want.Value, got.Value)
+	values := got.values()
+	if len(values) != len(want.Value) {
+		return fmt.Errorf("values %v are expected, and %s was answered", want.Value, got.Value)
 	}
 	for i, v := range want.Value {
-		if err := near(v, &values[i], m.Golden.Tolerance); err != nil {
+		if err := near(v, values[i], m.Golden.Tolerance); err != nil {
 			return fmt.Errorf("value %d: %w", i, err)
 		}
 	}
@@ -149,46 +155,36 @@ func labelOf(raw json.RawMessage) any {
 	return label
 }
 
-// values returns the value of a regression as a list, whatever its form.
-func (p *prediction) values() ([]float64, error) {
-	list, ok := p.Value.([]any)
-	if !ok {
-		list = []any{p.Value}
+// values returns the value of a regression as a list, whatever its form; nil
+// stands for what is no number.
+func (p *prediction) values() []*float64 {
+	var list []*float64
+	if json.Unmarshal(p.Value, &list) == nil && list != nil {
+		return list
 	}
-	values := make([]float64, len(list))
-	for i, v := range list {
-		if values[i], ok = v.(float64); !ok {
-			return nil, fmt.Errorf("%v is no number", v)
-		}
-	}
-	return values, nil
+	var one *float64
+	_ = json.Unmarshal(p.Value, &one)
+	return []*float64{one}
 }
 
 func near(want float64, got *float64, tolerance float64) error {
-	if got == nil || math.Abs(want-*got) > tolerance {
-		text := "none"
-		if got != nil {
-			text = fmt.Sprint(*got)
-		}
-		return fmt.Errorf("%v is expected within %v, and %s was answered", want, tolerance, text)
+	if got == nil {
+		return fmt.Errorf("%v is expected within %v, and none was answered", want, tolerance)
+	}
+	if !(math.Abs(want-*got) <= tolerance) {
+		return fmt.Errorf("%v is expected within %v, and %v was answered", want, tolerance, *got)
 	}
 	return nil
 }
 
 // example returns an instance that the model takes, as a JSON object: the
 // example of each feature, or else a value from its range, or zero.
-func example(s *model.Schema) json.RawMessage {
-	var b strings.Builder
+func example(s *model.Schema) (json.RawMessage, error) {
+	instance := make(map[string]any, len(s.Features))
 	for i := range s.Features {
-		b.WriteString(map[bool]string{true: "{", false: ","}[i == 0])
-		name, _ := json.Marshal(s.Features[i].Name)
-		value, _ := json.Marshal(exampleValue(&s.Features[i]))
-		b.Write(name)
-		b.WriteByte(':')
-		b.Write(value)
+		instance[s.Features[i].Name] = exampleValue(&s.Features[i])
 	}
-	b.WriteByte('}')
-	return json.RawMessage(b.String())
+	return json.Marshal(instance)
 }
 
 func exampleValue(f *model.Feature) any {

@@ -92,7 +92,7 @@ func TestFailed(t *testing.T) {
 		{"the tolerance", func(md *onnx.Metadata) { md.Golden.Tolerance = -1 }, "the golden rows' tolerance is -1"},
 		{"a tolerance for anything", func(md *onnx.Metadata) { md.Golden.Tolerance = 0.5 }, "the golden rows' tolerance is 0.5, and above 0.1 a probability proves nothing"},
 		{"nothing", func(md *onnx.Metadata) { *first(md) = model.GoldenRow{Instance: first(md).Instance} }, "golden row 0 ([5.1,3.5,1.4,0.2]) expects nothing"},
-		{"a value", func(md *onnx.Metadata) { first(md).Value = []float64{1} }, where + "values [1] are expected, and <nil> was answered"},
+		{"a value", func(md *onnx.Metadata) { first(md).Value = []float64{1} }, where + "value 0: 1 is expected within 1e-06, and none was answered"},
 		{"an instance of three values", func(md *onnx.Metadata) { first(md).Instance = json.RawMessage(`[1,2,3]`) }, "golden rows: the instances do not fit the schema: /0: the instance has not one value for each feature"},
 		{"an instance of text", func(md *onnx.Metadata) { md.Golden.Rows[last].Instance = json.RawMessage(`"x"`) }, ""},
 		{"no instance", func(md *onnx.Metadata) { first(md).Instance = nil }, "golden rows: the instances do not fit the schema: /0: the value is not of the right type"},
@@ -150,7 +150,7 @@ func TestAnswers(t *testing.T) {
 		{"several values", answering(regression, model.GoldenRow{Value: []float64{1, 2}}, values(1, 2)), ""},
 		{"the second of several", answering(regression, model.GoldenRow{Value: []float64{1, 3}}, values(1, 2)), where + "value 1: 3 is expected within 0.01, and 2 was answered"},
 		{"a value too few", answering(regression, model.GoldenRow{Value: []float64{1, 2}}, values(1)), where + "values [1 2] are expected, and 1 was answered"},
-		{"NaN", answering(regression, model.GoldenRow{Value: []float64{1}}, nan), where + "values [1] are expected, and <nil> was answered"},
+		{"NaN", answering(regression, model.GoldenRow{Value: []float64{1}}, nan), where + "value 0: 1 is expected within 0.01, and none was answered"},
 		{"a label of a regression", answering(regression, model.GoldenRow{Label: json.RawMessage(`"a"`)}, values(1)), where + "label a is expected, and <nil> was answered"},
 		{"probabilities alone", answering(scores, model.GoldenRow{Probabilities: []float64{0.25, 0.75}}, values(0.25, 0.75)), ""},
 		{"probabilities that are none", answering(scores, model.GoldenRow{Probabilities: []float64{0.25, 0.75}}, values(nan.Float64s[0], 0.75)), where + "probability of a: 0.25 is expected within 0.01, and none was answered"},
@@ -182,8 +182,9 @@ func TestAnswers(t *testing.T) {
 
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = Prove(ctx, broken, rows.New(broken))
-	require.Error(t, err)
+	m := answering(regression, model.GoldenRow{Value: []float64{1}}, values(1))
+	_, err = Prove(ctx, m, rows.New(m))
+	require.Equal(t, model.KindCanceled, model.KindOf(err))
 }
 
 func TestExample(t *testing.T) {
@@ -196,6 +197,13 @@ func TestExample(t *testing.T) {
 		{Name: "flag", Type: model.Bool},
 		{Name: "word", Type: model.String, Example: "x"},
 	}}
-	require.JSONEq(t, `{"a \"quoted\" one":5.1,"ranged":4.3,"bare":0,"text":"0","flag":false,"word":"x"}`, string(example(s)))
-	require.Equal(t, `{"bare":0}`, string(example(&model.Schema{Features: s.Features[2:3]})))
+	require.JSONEq(t, `{"a \"quoted\" one":5.1,"ranged":4.3,"bare":0,"text":"0","flag":false,"word":"x"}`, string(instanceOf(t, s)))
+	require.Equal(t, `{"bare":0}`, string(instanceOf(t, &model.Schema{Features: s.Features[2:3]})))
+}
+
+func instanceOf(t *testing.T, s *model.Schema) json.RawMessage {
+	t.Helper()
+	instance, err := example(s)
+	require.NoError(t, err)
+	return instance
 }

@@ -11,102 +11,80 @@ import (
 // that a builder reads all it needs and then asks once, by finish, which also
 // refuses attributes that nothing read.
 type attributes struct {
-	list   []Attribute
-	byName map[string]*Attribute
-	read   map[string]bool
+	list []Attribute
+	// unread are the attributes that are there and were not read.
+	unread map[string]Attribute
 	err    error
 }
 
 func (a *attributes) index(list []Attribute) error {
-	a.list, a.byName, a.read = list, make(map[string]*Attribute, len(list)), make(map[string]bool, len(list))
-	for i := range list {
-		if _, twice := a.byName[list[i].Name]; twice {
-			return fmt.Errorf("attribute %q stands twice", list[i].Name)
+	a.list, a.unread = list, make(map[string]Attribute, len(list))
+	for _, attribute := range list {
+		if _, twice := a.unread[attribute.Name]; twice {
+			return fmt.Errorf("attribute %q stands twice", attribute.Name)
 		}
-		a.byName[list[i].Name] = &list[i]
+		a.unread[attribute.Name] = attribute
 	}
 	return nil
 }
 
 func (a *attributes) finish() error {
-	if a.err != nil {
-		return a.err
-	}
-	for i := range a.list {
-		if name := a.list[i].Name; !a.read[name] {
-			return fmt.Errorf("unknown attribute %q", name)
+	for _, attribute := range a.list {
+		if _, unread := a.unread[attribute.Name]; unread {
+			a.fail("unknown attribute %q", attribute.Name)
 		}
 	}
-	return nil
+	return a.err
 }
 
-// get returns the attribute, or nil when it is not there or of another type.
-func (a *attributes) get(name string, t AttributeType) *Attribute {
-	a.read[name] = true
-	found := a.byName[name]
-	if found != nil && found.Type != t {
-		if a.err == nil {
-			a.err = fmt.Errorf("attribute %q is of type %d where %d is needed", name, found.Type, t)
-		}
-		return nil
+func (a *attributes) fail(format string, args ...any) {
+	if a.err == nil {
+		a.err = fmt.Errorf(format, args...)
+	}
+}
+
+// take returns the attribute; an empty one when it is not there or of another
+// type.
+func (a *attributes) take(name string, t AttributeType) Attribute {
+	found, ok := a.unread[name]
+	delete(a.unread, name)
+	if ok && found.Type != t {
+		a.fail("attribute %q is of type %d where %d is needed", name, found.Type, t)
+		return Attribute{}
 	}
 	return found
 }
 
 func (a *attributes) int(name string, otherwise int64) int64 {
-	if found := a.get(name, AttributeInt); found != nil {
+	if found := a.take(name, AttributeInt); found.Type == AttributeInt {
 		return found.Int
 	}
 	return otherwise
 }
 
-func (a *attributes) string(name string) string {
-	if found := a.get(name, AttributeString); found != nil {
-		return found.String
-	}
-	return ""
-}
-
-func (a *attributes) ints(name string) []int64 {
-	if found := a.get(name, AttributeInts); found != nil {
-		return found.Ints
-	}
-	return nil
-}
-
-func (a *attributes) strings(name string) []string {
-	if found := a.get(name, AttributeStrings); found != nil {
-		return found.Strings
-	}
-	return nil
-}
+func (a *attributes) string(name string) string    { return a.take(name, AttributeString).String }
+func (a *attributes) ints(name string) []int64     { return a.take(name, AttributeInts).Ints }
+func (a *attributes) strings(name string) []string { return a.take(name, AttributeStrings).Strings }
 
 // numbers reads a list of floats, or the tensor of doubles or floats that
 // opset 3 of ai.onnx.ml allows in its place under the name with "_as_tensor".
 func (a *attributes) numbers(name string) []float64 {
-	var values []float64
-	if found := a.get(name, AttributeFloats); found != nil {
-		values = widen(found.Floats)
+	tensorName := name + "_as_tensor"
+	values := widen(a.take(name, AttributeFloats).Floats)
+	t := a.take(tensorName, AttributeTensor).Tensor
+	switch {
+	case t == nil:
+		return values
+	case len(values) > 0:
+		a.fail("attributes %q and %q are both set", name, tensorName)
+	case t.Type == model.Float64:
+		return t.Float64s
+	case t.Type == model.Float32:
+		return widen(t.Float32s)
+	default:
+		a.fail("attribute %q is a tensor of %v, not of numbers with a fraction", tensorName, t.Type)
 	}
-	if found := a.get(name+"_as_tensor", AttributeTensor); found != nil && found.Tensor != nil {
-		switch t := found.Tensor; {
-		case len(values) > 0:
-			a.fail(fmt.Errorf("attributes %q and %q are both set", name, found.Name))
-		case t.Type == model.Float64:
-			values = t.Float64s
-		case t.Type == model.Float32:
-			values = widen(t.Float32s)
-		default:
-			a.fail(fmt.Errorf("attribute %q is a tensor of %v, not of numbers with a fraction", found.Name, t.Type))
-		}
-	}
-	return values
-}
-
-func (a *attributes) fail(err error) {
-	if a.err == nil {
-		a.err = err
-	}
+	return nil
 }
 
 func widen(values []float32) []float64 {

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"unicode"
 
 	"github.com/tepalhq/tepal/model"
 )
@@ -28,6 +27,9 @@ type value struct {
 	constant *model.Tensor
 	// input is the graph input that this value has the rows and columns of.
 	input *value
+	// shared marks a graph output that is also an input, a constant or another
+	// output, and is copied; any other is handed over.
+	shared bool
 	// role and classes say what the value means, where an operator tells.
 	role    model.Role
 	classes *model.Classes
@@ -68,54 +70,28 @@ func operatorName(domain, op string) string {
 	return domain + "." + op
 }
 
-// fault says which node an error is about.
-func (n *node) fault(err error) error {
-	return fmt.Errorf("node %d %q (%s): %w", n.place, n.Name, n.operator(), err)
-}
+func (n *node) String() string { return fmt.Sprintf("node %d %q (%s)", n.place, n.Name, n.operator()) }
 
 // operator is one operator that can be compiled.
 type operator struct {
-	// since and until are the versions of its domain that it is built for;
-	// until 0 means every later one.
-	since, until int64
-	inputs       arity
-	// outputs is the largest number of outputs.
-	outputs int
+	// since is the first version of its domain that it is built for.
+	since int64
+	// inputs is the number of inputs, outputs the largest one of outputs.
+	inputs, outputs int
 	// build checks the node, describes its outputs and returns its kernel; nil
 	// when the outputs only rename the input.
 	build func(n *node) (kernel, error)
 }
 
-// arity is how many inputs an operator takes. Those from least on may be left
-// out, and are then nil among a node's inputs; when most is negative there may
-// be any number of inputs, none of them left out.
-type arity struct{ least, most int }
-
-func (a arity) check(n int) error {
-	switch {
-	case n >= a.least && (a.most < 0 || n <= a.most):
-		return nil
-	case a.most < 0:
-		return fmt.Errorf("it has %d inputs where at least %d are needed", n, a.least)
-	case a.least == a.most:
-		return fmt.Errorf("it has %d inputs where %d are needed", n, a.least)
-	default:
-		return fmt.Errorf("it has %d inputs where %d to %d are possible", n, a.least, a.most)
-	}
-}
-
-// needs tells whether input i must be there.
-func (a arity) needs(i int) bool { return i < a.least || a.most < 0 }
-
 // operators is every operator there is, by name. It is never written to.
 var operators = map[string]operator{
-	"Add":                               {since: 7, inputs: arity{2, 2}, outputs: 1, build: buildAdd},
-	"Cast":                              {since: 6, inputs: arity{1, 1}, outputs: 1, build: buildCast},
-	"Div":                               {since: 7, inputs: arity{2, 2}, outputs: 1, build: buildDiv},
-	"Identity":                          {since: 1, inputs: arity{1, 1}, outputs: 1, build: buildIdentity},
-	"ai.onnx.ml.TreeEnsembleClassifier": {since: 1, inputs: arity{1, 1}, outputs: 2, build: buildTreeClassifier},
-	"ai.onnx.ml.TreeEnsembleRegressor":  {since: 1, inputs: arity{1, 1}, outputs: 1, build: buildTreeRegressor},
-	"ai.onnx.ml.ZipMap":                 {since: 1, inputs: arity{1, 1}, outputs: 1, build: buildZipMap},
+	"Add":                               {since: 7, inputs: 2, outputs: 1, build: buildAdd},
+	"Cast":                              {since: 6, inputs: 1, outputs: 1, build: buildCast},
+	"Div":                               {since: 7, inputs: 2, outputs: 1, build: buildDiv},
+	"Identity":                          {since: 1, inputs: 1, outputs: 1, build: buildIdentity},
+	"ai.onnx.ml.TreeEnsembleClassifier": {since: 1, inputs: 1, outputs: 2, build: buildTreeClassifier},
+	"ai.onnx.ml.TreeEnsembleRegressor":  {since: 1, inputs: 1, outputs: 1, build: buildTreeRegressor},
+	"ai.onnx.ml.ZipMap":                 {since: 1, inputs: 1, outputs: 1, build: buildZipMap},
 }
 
 // compiler turns a graph into a program.
@@ -123,8 +99,6 @@ type compiler struct {
 	graph    *Graph
 	versions map[string]int64
 	values   map[string]*value
-	inputs   []*value
-	outputs  []*value
 	program  *program
 }
 
@@ -172,21 +146,10 @@ func (c *compiler) checkOperators() error {
 		names = names[:maxListed]
 	}
 	for i, name := range names {
-		names[i] = shown(name)
+		names[i] = fmt.Sprintf("%.64q", name)
 	}
 	return fmt.Errorf("operators that are not supported: %s%s; supported are %s",
 		strings.Join(names, ", "), more, strings.Join(slices.Sorted(maps.Keys(operators)), ", "))
-}
-
-// shown quotes and cuts a name from a file, but for one that looks like one.
-func shown(name string) string {
-	odd := func(r rune) bool {
-		return r > unicode.MaxASCII || !unicode.IsLetter(r) && !unicode.IsDigit(r) && r != '.' && r != '_'
-	}
-	if name == "" || len(name) > 64 || strings.ContainsFunc(name, odd) {
-		return fmt.Sprintf("%.64q", name)
-	}
-	return name
 }
 
 // define gives a value its name, which no other may have.
@@ -201,19 +164,18 @@ func (c *compiler) define(v *value) error {
 	return nil
 }
 
-func (c *compiler) slot() int {
-	c.program.slots++
-	return c.program.slots - 1
+func (c *compiler) slot(holds model.Tensor) int {
+	c.program.slots = append(c.program.slots, holds)
+	return len(c.program.slots) - 1
 }
 
 func (c *compiler) addConstants() error {
 	for i := range c.graph.Initializers {
 		t := &c.graph.Initializers[i]
-		v := &value{name: t.Name, typ: t.Type, rank: len(t.Shape), columns: t.Width(), slot: c.slot(), constant: &t.Tensor}
+		v := &value{name: t.Name, typ: t.Type, rank: len(t.Shape), columns: t.Width(), slot: c.slot(t.Tensor), constant: &t.Tensor}
 		if err := c.define(v); err != nil {
 			return fmt.Errorf("initializer %d: %w", i, err)
 		}
-		c.program.constants = append(c.program.constants, constant{v.slot, &t.Tensor})
 	}
 	return nil
 }
@@ -227,16 +189,15 @@ func (c *compiler) addInputs() error {
 		}
 		v, err := inputValue(&info)
 		if err == nil {
-			v.slot = c.slot()
+			v.slot = c.slot(model.Tensor{})
 			err = c.define(v)
 		}
 		if err != nil {
 			return fmt.Errorf("graph input %q: %w", info.Name, err)
 		}
-		c.inputs = append(c.inputs, v)
-		c.program.inputs = append(c.program.inputs, v.slot)
+		c.program.inputs = append(c.program.inputs, v)
 	}
-	if len(c.inputs) == 0 {
+	if len(c.program.inputs) == 0 {
 		return errors.New("the graph has no inputs")
 	}
 	return nil
@@ -272,7 +233,7 @@ func (c *compiler) addNodes() error {
 	for i := range c.graph.Nodes {
 		n := &node{Node: &c.graph.Nodes[i], place: i}
 		if err := c.addNode(n); err != nil {
-			return n.fault(err)
+			return fmt.Errorf("%v: %w", n, err)
 		}
 	}
 	return nil
@@ -283,11 +244,15 @@ func (c *compiler) addNode(n *node) error {
 	if err != nil {
 		return err
 	}
-	if err := c.connect(n, op.inputs); err != nil {
-		return err
+	for _, name := range n.Inputs {
+		v, ok := c.values[name]
+		if !ok {
+			return c.undefined(name)
+		}
+		n.inputs = append(n.inputs, v)
 	}
 	for _, name := range n.Outputs {
-		n.outputs = append(n.outputs, &value{name: name, rank: -1, slot: c.slot()})
+		n.outputs = append(n.outputs, &value{name: name, rank: -1, slot: c.slot(model.Tensor{})})
 	}
 	if err := n.index(n.Attributes); err != nil {
 		return err
@@ -309,52 +274,34 @@ func (c *compiler) addNode(n *node) error {
 		}
 	}
 	if k != nil {
-		c.program.steps = append(c.program.steps, newStep(n, k))
+		c.program.steps = append(c.program.steps, step{n.String(), k, n.inputs, n.outputs})
 	}
 	return nil
 }
 
 // lookUp finds the node's operator, which is known to be there, and checks its
-// version and outputs.
+// version and the number of inputs and outputs.
 func (c *compiler) lookUp(n *node) (operator, error) {
 	op, ok := operators[n.operator()], false
 	n.version, ok = c.versions[operatorName(n.Domain, "")]
 	switch {
 	case !ok:
 		return op, errors.New("the file imports no operator set of its domain")
-	case n.version < op.since || op.until > 0 && n.version > op.until:
+	case n.version < op.since:
 		return op, fmt.Errorf("version %d of its operator set is not supported", n.version)
+	case len(n.Inputs) != op.inputs:
+		return op, fmt.Errorf("it has %d inputs where %d are needed", len(n.Inputs), op.inputs)
 	case len(n.Outputs) < 1 || len(n.Outputs) > op.outputs:
 		return op, fmt.Errorf("it has %d outputs where 1 to %d are possible", len(n.Outputs), op.outputs)
 	}
 	return op, nil
 }
 
-// connect finds the node's inputs. An empty name stands for one left out.
-func (c *compiler) connect(n *node, inputs arity) error {
-	if err := inputs.check(len(n.Inputs)); err != nil {
-		return err
-	}
-	for i, name := range n.Inputs {
-		v, ok := c.values[name]
-		switch {
-		case name == "" && inputs.needs(i):
-			return fmt.Errorf("input %d is left out and is needed", i)
-		case name != "" && !ok:
-			return c.undefined(name)
-		}
-		n.inputs = append(n.inputs, v)
-	}
-	return nil
-}
-
 // undefined tells a value that comes too late from one that never comes.
 func (c *compiler) undefined(name string) error {
 	for i := range c.graph.Nodes {
-		for _, out := range c.graph.Nodes[i].Outputs {
-			if out == name {
-				return fmt.Errorf("input %q comes from node %d, which does not stand before it: the graph has a cycle or is not sorted", name, i)
-			}
+		if slices.Contains(c.graph.Nodes[i].Outputs, name) && name != "" {
+			return fmt.Errorf("input %q comes from node %d, which does not stand before it: the graph has a cycle or is not sorted", name, i)
 		}
 	}
 	return fmt.Errorf("input %q is not defined", name)
@@ -363,13 +310,6 @@ func (c *compiler) undefined(name string) error {
 func (c *compiler) addOutputs() error {
 	if len(c.graph.Outputs) == 0 {
 		return errors.New("the graph has no outputs")
-	}
-	taken := make(map[int]bool)
-	for _, s := range c.program.inputs {
-		taken[s] = true
-	}
-	for _, k := range c.program.constants {
-		taken[k.slot] = true
 	}
 	seen := make(map[string]bool)
 	for _, info := range c.graph.Outputs {
@@ -384,13 +324,13 @@ func (c *compiler) addOutputs() error {
 		if err := checkOutput(&info.Type, v); err != nil {
 			return fmt.Errorf("graph output %q: %w", info.Name, err)
 		}
-		c.outputs = append(c.outputs, v)
-		c.program.outputs = append(c.program.outputs, output{slot: v.slot})
+		c.program.outputs = append(c.program.outputs, v)
 	}
 	// Backwards, so that a slot is handed over only by the last output that has it.
-	for i := len(c.program.outputs) - 1; i >= 0; i-- {
-		o := &c.program.outputs[i]
-		o.shared, taken[o.slot] = taken[o.slot], true
+	taken := make(map[int]bool)
+	for _, v := range slices.Backward(c.program.outputs) {
+		v.shared = taken[v.slot] || v.constant != nil || v.input != nil && v.input.slot == v.slot
+		taken[v.slot] = true
 	}
 	return nil
 }

@@ -139,7 +139,7 @@ func TestMemory(t *testing.T) {
 		return parts
 	}
 	const n = 100_000
-	file := func(parts ...[]byte) []byte { return append(varint(1, 8), nested(7, parts...)...) }
+	file := func(parts ...[]byte) []byte { return append(varint(1, 8), enclosed(7, parts...)...) }
 	widest := regressorFile()
 	widest.Graph.Inputs[0] = rowsOf("X", model.Float32, 0)
 	set(&widest.Graph.Nodes[0], intsAttribute("nodes_featureids", maxColumns-1, 0, 0))
@@ -151,13 +151,13 @@ func TestMemory(t *testing.T) {
 		data []byte
 		ok   bool
 	}{
-		{"empty nodes", file(repeat(n, nested(1))...), false},
-		{"empty attributes", file(nested(1, repeat(n, nested(5))...)), false},
-		{"empty names", file(nested(1, repeat(n, nested(1))...)), false},
-		{"empty outputs", file(repeat(n, nested(12))...), false},
-		{"dimensions", file(nested(11, nested(2, nested(1, nested(2, repeat(n, nested(1))...))))), false},
-		{"small tensors", file(repeat(n, nested(5, varint(2, 6), varint(5, 0)))...), false},
-		{"properties", append(file(), append([]byte(nil), joined(repeat(n, nested(14)))...)...), false},
+		{"empty nodes", file(repeat(n, enclosed(1))...), false},
+		{"empty attributes", file(enclosed(1, repeat(n, enclosed(5))...)), false},
+		{"empty names", file(enclosed(1, repeat(n, enclosed(1))...)), false},
+		{"empty outputs", file(repeat(n, enclosed(12))...), false},
+		{"dimensions", file(enclosed(11, enclosed(2, enclosed(1, enclosed(2, repeat(n, enclosed(1))...))))), false},
+		{"small tensors", file(repeat(n, enclosed(5, varint(2, 6), varint(5, 0)))...), false},
+		{"properties", append(file(), append([]byte(nil), joined(repeat(n, enclosed(14)))...)...), false},
 		{"the widest row", widest.Marshal(), true},
 		{"the most classes", targets.Marshal(), true},
 		{"the product of constants", productFile().Marshal(), false},

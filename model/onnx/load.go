@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/tepalhq/tepal/model"
@@ -68,7 +69,7 @@ func Digest(data []byte) string {
 func (c *compiler) schema(md *Schema) (*model.Schema, error) {
 	s := &model.Schema{}
 	width := 0
-	for _, v := range c.inputs {
+	for _, v := range c.program.inputs {
 		if v.columns == 0 {
 			return nil, fmt.Errorf("the width of graph input %q is neither declared nor told by its use", v.name)
 		}
@@ -117,7 +118,7 @@ func (c *compiler) bindFeatures(s *model.Schema, named []model.Feature) error {
 func (c *compiler) describeOutputs(s *model.Schema, md *Schema) error {
 	said, taken := make(map[string]model.Role), make(map[model.Role]bool)
 	for _, o := range md.Outputs {
-		if v, ok := c.values[o.Name]; !ok || !c.isOutput(v) {
+		if !slices.Contains(c.program.outputs, c.values[o.Name]) {
 			return fmt.Errorf("the schema describes the output %q, which the graph does not have", o.Name)
 		}
 		if taken[o.Role] && o.Role != model.RoleOther {
@@ -125,7 +126,7 @@ func (c *compiler) describeOutputs(s *model.Schema, md *Schema) error {
 		}
 		said[o.Name], taken[o.Role] = o.Role, true
 	}
-	for _, v := range c.outputs {
+	for _, v := range c.program.outputs {
 		o := model.Output{Name: v.name, Type: v.typ, Columns: v.columns}
 		var ok bool
 		if o.Role, ok = said[v.name]; !ok {
@@ -148,15 +149,6 @@ func (c *compiler) describeOutputs(s *model.Schema, md *Schema) error {
 	return agree(s, md)
 }
 
-func (c *compiler) isOutput(v *value) bool {
-	for _, o := range c.outputs {
-		if o == v {
-			return true
-		}
-	}
-	return false
-}
-
 // role is what an output means where the metadata does not say: what its
 // operators say, and else what its type suggests.
 func (c *compiler) role(v *value) model.Role {
@@ -172,21 +164,23 @@ func (c *compiler) role(v *value) model.Role {
 	}
 }
 
+// roles are the types that an output of each role can have; any, where there
+// are none. It is never written to.
+var roles = map[model.Role][]model.Type{
+	model.RoleLabel:         {model.String, model.Int64},
+	model.RoleProbabilities: {model.Float32, model.Float64},
+	model.RoleValue:         {model.Float32, model.Float64},
+	model.RoleOther:         nil,
+}
+
 func checkRole(o *model.Output) error {
-	fits := true
-	switch o.Role {
-	case model.RoleLabel:
-		fits = o.Type == model.String || o.Type == model.Int64
-	case model.RoleProbabilities, model.RoleValue:
-		fits = o.Type.IsFloat()
-	case model.RoleOther:
-	default:
+	types, known := roles[o.Role]
+	switch {
+	case !known:
 		return fmt.Errorf("output %q has the unknown role %q", o.Name, o.Role)
-	}
-	if !fits {
+	case types != nil && !slices.Contains(types, o.Type):
 		return fmt.Errorf("output %q is of type %v, which cannot be a %s", o.Name, o.Type, o.Role)
-	}
-	if o.Role == model.RoleLabel && o.Columns > 1 {
+	case o.Role == model.RoleLabel && o.Columns > 1:
 		return fmt.Errorf("output %q has %d columns, which cannot be a label", o.Name, o.Columns)
 	}
 	return nil

@@ -3,6 +3,7 @@ package onnx
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"github.com/tepalhq/tepal/model"
@@ -24,6 +25,9 @@ const (
 	keyTraining = "tepal.training"
 	keyGolden   = "tepal.golden"
 )
+
+// ownKeys are all of them. It is never written to.
+var ownKeys = []string{keyFormat, keyName, keyVersion, keySchema, keyMetrics, keyTraining, keyGolden}
 
 // Metadata is what Tepal keeps in an ONNX file beside the graph. Every part is
 // optional.
@@ -58,18 +62,17 @@ func (m *Model) SetMetadata(md *Metadata) error {
 	if md.Version != 0 {
 		properties = append(properties, Property{keyVersion, strconv.FormatInt(md.Version, 10)})
 	}
-	for _, part := range md.parts() {
-		if part.absent() {
-			continue
-		}
-		text, err := json.Marshal(part.value)
+	for _, d := range md.documents() {
+		text, err := json.Marshal(d.value)
 		if err != nil {
-			return fmt.Errorf("metadata %s: %w", part.key, err)
+			return fmt.Errorf("metadata %s: %w", d.key, err)
 		}
-		properties = append(properties, Property{part.key, string(text)})
+		if string(text) != "null" {
+			properties = append(properties, Property{d.key, string(text)})
+		}
 	}
 	for _, p := range m.Metadata {
-		if !ours(p.Key) {
+		if !slices.Contains(ownKeys, p.Key) {
 			properties = append(properties, p)
 		}
 	}
@@ -77,28 +80,14 @@ func (m *Model) SetMetadata(md *Metadata) error {
 	return nil
 }
 
-func ours(key string) bool {
-	switch key {
-	case keyFormat, keyName, keyVersion, keySchema, keyMetrics, keyTraining, keyGolden:
-		return true
-	}
-	return false
+// document is a property whose value is the JSON of a part of the metadata.
+type document struct {
+	key   string
+	value any
 }
 
-// part is one key whose value is JSON; value is a pointer to a field.
-type part struct {
-	key    string
-	value  any
-	absent func() bool
-}
-
-func (md *Metadata) parts() []part {
-	return []part{
-		{keySchema, &md.Schema, func() bool { return md.Schema == nil }},
-		{keyMetrics, &md.Metrics, func() bool { return md.Metrics == nil }},
-		{keyTraining, &md.Training, func() bool { return md.Training == nil }},
-		{keyGolden, &md.Golden, func() bool { return md.Golden == nil }},
-	}
+func (md *Metadata) documents() []document {
+	return []document{{keySchema, &md.Schema}, {keyMetrics, &md.Metrics}, {keyTraining, &md.Training}, {keyGolden, &md.Golden}}
 }
 
 // ReadMetadata reads what Tepal keeps in the file. A file that Tepal never
@@ -106,45 +95,41 @@ func (md *Metadata) parts() []part {
 func (m *Model) ReadMetadata() (*Metadata, error) {
 	values := make(map[string]string, len(m.Metadata))
 	for _, p := range m.Metadata {
-		if _, twice := values[p.Key]; twice && ours(p.Key) {
+		if _, twice := values[p.Key]; twice && slices.Contains(ownKeys, p.Key) {
 			return nil, fmt.Errorf("metadata %s stands twice", p.Key)
 		}
 		values[p.Key] = p.Value
 	}
 	md := &Metadata{Name: values[keyName]}
-	if err := checkFormat(values); err != nil {
+	format, err := versionIn(values, keyFormat)
+	if err != nil {
 		return nil, err
 	}
-	if text, ok := values[keyVersion]; ok {
-		v, err := strconv.ParseInt(text, 10, 64)
-		if err != nil || v < 1 {
-			return nil, fmt.Errorf("metadata %s is %q, which is no version from 1", keyVersion, text)
-		}
-		md.Version = v
+	if format > Format {
+		return nil, fmt.Errorf("metadata %s is %d and this program reads up to %d: use a newer tepal", keyFormat, format, Format)
 	}
-	for _, part := range md.parts() {
-		text, ok := values[part.key]
-		if !ok {
-			continue
-		}
-		if err := json.Unmarshal([]byte(text), part.value); err != nil {
-			return nil, fmt.Errorf("metadata %s: %w", part.key, err)
+	if md.Version, err = versionIn(values, keyVersion); err != nil {
+		return nil, err
+	}
+	for _, d := range md.documents() {
+		if text, ok := values[d.key]; ok {
+			if err := json.Unmarshal([]byte(text), d.value); err != nil {
+				return nil, fmt.Errorf("metadata %s: %w", d.key, err)
+			}
 		}
 	}
 	return md, nil
 }
 
-func checkFormat(values map[string]string) error {
-	text, ok := values[keyFormat]
+// versionIn reads a version, from 1; 0 stands for none.
+func versionIn(values map[string]string, key string) (int64, error) {
+	text, ok := values[key]
 	if !ok {
-		return nil
+		return 0, nil
 	}
-	v, err := strconv.Atoi(text)
-	switch {
-	case err != nil || v < 1:
-		return fmt.Errorf("metadata %s is %q, which is no version from 1", keyFormat, text)
-	case v > Format:
-		return fmt.Errorf("metadata %s is %d and this program reads up to %d: use a newer tepal", keyFormat, v, Format)
+	v, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || v < 1 {
+		return 0, fmt.Errorf("metadata %s is %q, which is no version from 1", key, text)
 	}
-	return nil
+	return v, nil
 }

@@ -7,7 +7,11 @@
 // them; Load turns a file into a model that can predict.
 package onnx
 
-import "github.com/tepalhq/tepal/model"
+import (
+	"slices"
+
+	"github.com/tepalhq/tepal/model"
+)
 
 // Model is ONNX's ModelProto: a graph and where it comes from.
 type Model struct {
@@ -113,18 +117,16 @@ type Dim struct {
 	Param string
 }
 
-// dataTypes maps TensorProto.DataType to element types.
-var dataTypes = map[int64]model.Type{
+// dataTypes are the element types by their code, TensorProto.DataType.
+var dataTypes = [...]model.Type{
 	1: model.Float32, 6: model.Int32, 7: model.Int64, 8: model.String, 9: model.Bool, 11: model.Float64,
 }
 
-func dataType(code int64) model.Type { return dataTypes[code] }
-
-func dataTypeCode(t model.Type) int64 {
-	for code, typ := range dataTypes {
-		if typ == t {
-			return code
-		}
+func dataType(code int64) model.Type {
+	if code < 0 || code >= int64(len(dataTypes)) {
+		return model.Invalid
 	}
-	return 0
+	return dataTypes[code]
 }
+
+func dataTypeCode(t model.Type) int64 { return int64(slices.Index(dataTypes[:], t)) }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 
+	"google.golang.org/protobuf/encoding/protowire"
+
 	"github.com/tepalhq/tepal/model"
 )
 
@@ -13,11 +15,12 @@ import (
 
 func buildCast(n *node) (kernel, error) {
 	in, out := n.inputs[0], n.outputs[0]
-	to := dataType(n.int("to", 0))
+	code := n.int("to", 0)
+	to := dataType(code)
 	// saturate only concerns 8-bit floats, which are not supported.
 	n.int("saturate", 1)
 	if to == model.Invalid {
-		return nil, fmt.Errorf("it casts to the element type %d, which is not supported", n.int("to", 0))
+		return nil, fmt.Errorf("it casts to the element type %d, which is not supported", code)
 	}
 	slot := out.slot
 	rename(in, out)
@@ -40,13 +43,13 @@ func (k cast) run(b *budget, in, out []*model.Tensor) error {
 	}
 	switch a.Type {
 	case model.Float32:
-		castFloats(a.Float32s, o)
+		castNumbers(a.Float32s, o, truncate32, truncate64, formatFloat)
 	case model.Float64:
-		castFloats(a.Float64s, o)
+		castNumbers(a.Float64s, o, truncate32, truncate64, formatFloat)
 	case model.Int32:
-		castInts(a.Int32s, o)
+		castNumbers(a.Int32s, o, nil, lengthen, formatInteger)
 	case model.Int64:
-		castInts(a.Int64s, o)
+		castNumbers(a.Int64s, o, shorten, nil, formatInteger)
 	case model.Bool:
 		castBools(a.Bools, o)
 	case model.String:
@@ -55,80 +58,45 @@ func (k cast) run(b *budget, in, out []*model.Tensor) error {
 	return nil
 }
 
-func castFloats[T float32 | float64](from []T, o *model.Tensor) {
-	switch o.Type {
-	case model.Int32:
-		for i, v := range from {
-			o.Int32s[i] = truncate32(float64(v))
-		}
-	case model.Int64:
-		for i, v := range from {
-			o.Int64s[i] = truncate64(float64(v))
-		}
-	case model.String:
-		for i, v := range from {
-			o.Strings[i] = formatFloat(v)
-		}
-	default:
-		castNumbers(from, o)
+func convert[A, B any](from []A, to []B, each func(A) B) {
+	for i, v := range from {
+		to[i] = each(v)
 	}
 }
 
-func castInts[T int32 | int64](from []T, o *model.Tensor) {
-	switch o.Type {
-	case model.Int32:
-		for i, v := range from {
-			o.Int32s[i] = int32(v)
-		}
-	case model.Int64:
-		for i, v := range from {
-			o.Int64s[i] = int64(v)
-		}
-	case model.String:
-		for i, v := range from {
-			o.Strings[i] = strconv.FormatInt(int64(v), 10)
-		}
-	default:
-		castNumbers(from, o)
-	}
-}
-
-// castNumbers converts to the types that every number converts to alike.
-func castNumbers[T number](from []T, o *model.Tensor) {
+// castNumbers converts numbers; to32, to64 and text are how those of this type
+// become integers and text. To the type that it has nothing is cast, and nil
+// stands for that.
+func castNumbers[T number](from []T, o *model.Tensor, to32 func(T) int32, to64 func(T) int64, text func(T) string) {
 	switch o.Type {
 	case model.Float32:
-		for i, v := range from {
-			o.Float32s[i] = float32(v)
-		}
+		convert(from, o.Float32s, func(v T) float32 { return float32(v) })
 	case model.Float64:
-		for i, v := range from {
-			o.Float64s[i] = float64(v)
-		}
+		convert(from, o.Float64s, func(v T) float64 { return float64(v) })
+	case model.Int32:
+		convert(from, o.Int32s, to32)
+	case model.Int64:
+		convert(from, o.Int64s, to64)
 	case model.Bool:
-		for i, v := range from {
-			o.Bools[i] = v != 0
-		}
+		convert(from, o.Bools, func(v T) bool { return v != 0 })
+	case model.String:
+		convert(from, o.Strings, text)
 	}
 }
 
 func castBools(from []bool, o *model.Tensor) {
-	for i, v := range from {
-		n := int32(0)
-		if v {
-			n = 1
-		}
-		switch o.Type {
-		case model.Float32:
-			o.Float32s[i] = float32(n)
-		case model.Float64:
-			o.Float64s[i] = float64(n)
-		case model.Int32:
-			o.Int32s[i] = n
-		case model.Int64:
-			o.Int64s[i] = int64(n)
-		case model.String:
-			o.Strings[i] = strconv.Itoa(int(n))
-		}
+	bit := func(v bool) int64 { return int64(protowire.EncodeBool(v)) }
+	switch o.Type {
+	case model.Float32:
+		convert(from, o.Float32s, func(v bool) float32 { return float32(bit(v)) })
+	case model.Float64:
+		convert(from, o.Float64s, func(v bool) float64 { return float64(bit(v)) })
+	case model.Int32:
+		convert(from, o.Int32s, func(v bool) int32 { return int32(bit(v)) })
+	case model.Int64:
+		convert(from, o.Int64s, bit)
+	case model.String:
+		convert(from, o.Strings, func(v bool) string { return formatInteger(bit(v)) })
 	}
 }
 
@@ -163,19 +131,24 @@ func castStrings(from []string, o *model.Tensor) error {
 
 // truncate64 drops the fraction. What fits no int64, NaN included, becomes the
 // smallest one, as on x86; Go leaves that case open.
-func truncate64(v float64) int64 {
+func truncate64[T float32 | float64](v T) int64 {
 	if v >= -1<<63 && v < 1<<63 {
 		return int64(v)
 	}
 	return math.MinInt64
 }
 
-func truncate32(v float64) int32 {
-	if v > -1<<31-1 && v < 1<<31 {
-		return int32(v)
+func truncate32[T float32 | float64](v T) int32 {
+	if f := float64(v); f > -1<<31-1 && f < 1<<31 {
+		return int32(f)
 	}
 	return math.MinInt32
 }
+
+func lengthen(v int32) int64 { return int64(v) }
+func shorten(v int64) int32  { return int32(v) }
+
+func formatInteger[T int32 | int64](v T) string { return strconv.FormatInt(int64(v), 10) }
 
 // formatFloat writes a number as ONNX Runtime does: C's %.8g, for doubles too.
 func formatFloat[T float32 | float64](v T) string {

@@ -3,6 +3,7 @@ package onnx
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/tepalhq/tepal/model"
 )
@@ -111,41 +112,32 @@ func (op *arithmetic) run(budget *budget, in, out []*model.Tensor) error {
 	if err := budget.resize(o, a.Type, shape...); err != nil {
 		return err
 	}
+	if op.divides && hasIntegerZero(b) {
+		return errors.New("an integer is divided by zero")
+	}
 	switch a.Type {
 	case model.Float32:
 		combine(op.float32, a.Shape, b.Shape, o.Shape, a.Float32s, b.Float32s, o.Float32s)
 	case model.Float64:
 		combine(op.float64, a.Shape, b.Shape, o.Shape, a.Float64s, b.Float64s, o.Float64s)
 	case model.Int32:
-		if op.divides && hasZero(b.Int32s[:b.Len()]) {
-			return errZeroDivisor
-		}
 		combine(op.int32, a.Shape, b.Shape, o.Shape, a.Int32s, b.Int32s, o.Int32s)
 	case model.Int64:
-		if op.divides && hasZero(b.Int64s[:b.Len()]) {
-			return errZeroDivisor
-		}
 		combine(op.int64, a.Shape, b.Shape, o.Shape, a.Int64s, b.Int64s, o.Int64s)
 	}
 	return nil
 }
 
-var errZeroDivisor = errors.New("an integer is divided by zero")
-
-func hasZero[T number](values []T) bool {
-	for _, v := range values {
-		if v == 0 {
-			return true
-		}
-	}
-	return false
+func hasIntegerZero(t *model.Tensor) bool {
+	return t.Type == model.Int32 && slices.Contains(t.Int32s[:t.Len()], 0) || t.Type == model.Int64 && slices.Contains(t.Int64s[:t.Len()], 0)
 }
 
 // broadcast appends to shape the shape that a and b have together by ONNX's
 // multidirectional rule: aligned at their last dimensions, equal or 1.
 func broadcast(shape, a, b []int) ([]int, error) {
-	for i := range max(len(a), len(b)) {
-		da, db := dimFromEnd(a, i, max(len(a), len(b))), dimFromEnd(b, i, max(len(a), len(b)))
+	rank := max(len(a), len(b))
+	for i := range rank {
+		da, db := dimFromEnd(a, i, rank), dimFromEnd(b, i, rank)
 		switch {
 		case da == db || db == 1:
 			shape = append(shape, da)

@@ -12,8 +12,7 @@ import (
 
 // kernel computes a node's outputs from its inputs. It is immutable and safe
 // for concurrent use; it gives each output its shape and keeps its storage. It
-// asks the budget before it makes room for anything. An input that is left out
-// is nil.
+// asks the budget before it makes room for anything.
 type kernel interface {
 	run(b *budget, in, out []*model.Tensor) error
 }
@@ -56,63 +55,34 @@ func (b *budget) resize(t *model.Tensor, typ model.Type, shape ...int) error {
 // program is a compiled graph: steps over numbered slots. It implements
 // model.Program.
 type program struct {
-	slots     int
-	inputs    []int
-	constants []constant
-	steps     []step
-	outputs   []output
-	frames    sync.Pool
+	// slots are what a frame starts with: the constants, each in its slot.
+	slots   []model.Tensor
+	inputs  []*value
+	steps   []step
+	outputs []*value
+	frames  sync.Pool
 }
 
-type constant struct {
-	slot   int
-	tensor *model.Tensor
-}
-
+// step is a node as it is run; name is what errors call it.
 type step struct {
+	name    string
 	kernel  kernel
-	in, out []int
-	node    *node
+	in, out []*value
 }
-
-// output is a slot that leaves the program. A shared one is also an input, a
-// constant or another output, and is copied; any other is handed over.
-type output struct {
-	slot   int
-	shared bool
-}
-
-func newStep(n *node, k kernel) step {
-	s := step{kernel: k, node: n}
-	for _, v := range n.inputs {
-		if v == nil {
-			s.in = append(s.in, noSlot)
-			continue
-		}
-		s.in = append(s.in, v.slot)
-	}
-	for _, v := range n.outputs {
-		s.out = append(s.out, v.slot)
-	}
-	return s
-}
-
-// noSlot stands for an input that is left out.
-const noSlot = -1
 
 // dropUnused leaves out the steps that no output needs.
 func (p *program) dropUnused() {
 	needed := make(map[int]bool)
-	for _, o := range p.outputs {
-		needed[o.slot] = true
+	for _, v := range p.outputs {
+		needed[v.slot] = true
 	}
 	var kept []step
 	for _, s := range slices.Backward(p.steps) {
-		if !slices.ContainsFunc(s.out, func(slot int) bool { return needed[slot] }) {
+		if !slices.ContainsFunc(s.out, func(v *value) bool { return needed[v.slot] }) {
 			continue
 		}
-		for _, slot := range s.in {
-			needed[slot] = true
+		for _, v := range s.in {
+			needed[v.slot] = true
 		}
 		kept = append(kept, s)
 	}
@@ -129,21 +99,16 @@ type frame struct {
 }
 
 func (p *program) newFrame() *frame {
-	f := &frame{values: make([]model.Tensor, p.slots)}
-	at := func(slots []int) []*model.Tensor {
-		tensors := make([]*model.Tensor, len(slots))
-		for i, s := range slots {
-			if s != noSlot {
-				tensors[i] = &f.values[s]
-			}
+	f := &frame{values: slices.Clone(p.slots)}
+	at := func(values []*value) []*model.Tensor {
+		tensors := make([]*model.Tensor, len(values))
+		for i, v := range values {
+			tensors[i] = &f.values[v.slot]
 		}
 		return tensors
 	}
 	for _, s := range p.steps {
 		f.in, f.out = append(f.in, at(s.in)), append(f.out, at(s.out))
-	}
-	for _, c := range p.constants {
-		f.values[c.slot] = *c.tensor
 	}
 	return f
 }
@@ -155,8 +120,8 @@ func (p *program) Run(ctx context.Context, inputs, outputs []model.Tensor) error
 		f = p.newFrame()
 	}
 	defer p.release(f)
-	for i, slot := range p.inputs {
-		f.values[slot] = inputs[i]
+	for i, v := range p.inputs {
+		f.values[v.slot] = inputs[i]
 	}
 	f.budget.left = maxRowValues * max(1, inputs[0].Rows())
 	for i := range p.steps {
@@ -165,46 +130,27 @@ func (p *program) Run(ctx context.Context, inputs, outputs []model.Tensor) error
 		}
 		s := &p.steps[i]
 		if err := s.kernel.run(&f.budget, f.in[i], f.out[i]); err != nil {
-			return s.node.fault(err)
+			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
-	for i, o := range p.outputs {
-		if !o.shared {
-			outputs[i], f.values[o.slot] = f.values[o.slot], outputs[i]
+	for i, v := range p.outputs {
+		computed := &f.values[v.slot]
+		if !v.shared {
+			outputs[i], *computed = *computed, outputs[i]
 			continue
 		}
-		if err := f.budget.take(f.values[o.slot].Shape...); err != nil {
+		if err := f.budget.take(computed.Shape...); err != nil {
 			return fmt.Errorf("graph output %d: %w", i, err)
 		}
-		outputs[i].CopyFrom(&f.values[o.slot])
+		outputs[i].CopyFrom(computed)
 	}
 	return nil
 }
 
 // release forgets the caller's inputs and keeps the rest for the next run.
 func (p *program) release(f *frame) {
-	for _, slot := range p.inputs {
-		f.values[slot] = model.Tensor{}
+	for _, v := range p.inputs {
+		f.values[v.slot] = model.Tensor{}
 	}
 	p.frames.Put(f)
-}
-
-// pool is a sync.Pool of pointers to T, for what kernels need beside a frame.
-type pool[T any] struct{ sync.Pool }
-
-func (p *pool[T]) get() *T {
-	if v, ok := p.Get().(*T); ok {
-		return v
-	}
-	return new(T)
-}
-
-func (p *pool[T]) put(v *T) { p.Put(v) }
-
-// resize gives s the length n; its elements are then unspecified.
-func resize[E any](s []E, n int) []E {
-	if cap(s) >= n {
-		return s[:n]
-	}
-	return make([]E, n)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protowire"
 
+	"github.com/tepalhq/tepal/artifacts"
 	"github.com/tepalhq/tepal/model"
 )
 
@@ -76,6 +77,10 @@ func TestRoundTrip(t *testing.T) {
 
 	clear(data)
 	require.Equal(t, want, got, "no reference to the bytes is kept")
+
+	iris, err := Parse(artifacts.Iris)
+	require.NoError(t, err)
+	require.Equal(t, artifacts.Iris, iris.Marshal(), "an artifact that was written before is written the same")
 }
 
 // TestAttributeWithoutTensor: a file may name a type and hold no value.
@@ -122,21 +127,21 @@ func fixed64(number protowire.Number, v float64) []byte {
 	return protowire.AppendFixed64(protowire.AppendTag(nil, number, protowire.Fixed64Type), math.Float64bits(v))
 }
 
-// nested is a field whose value are the bytes of the parts.
-func nested(number protowire.Number, parts ...[]byte) []byte {
+// enclosed is a field whose value are the bytes of the parts.
+func enclosed(number protowire.Number, parts ...[]byte) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(nil, number, protowire.BytesType), bytes.Join(parts, nil))
 }
 
-func text(number protowire.Number, s string) []byte { return nested(number, []byte(s)) }
+func stringField(number protowire.Number, s string) []byte { return enclosed(number, []byte(s)) }
 
 // attributeFile is a file whose only node has one attribute of the given fields.
 func attributeFile(parts ...[]byte) []byte {
-	return bytes.Join([][]byte{varint(1, 8), nested(7, nested(1, nested(5, parts...)))}, nil)
+	return bytes.Join([][]byte{varint(1, 8), enclosed(7, enclosed(1, enclosed(5, parts...)))}, nil)
 }
 
 // initializerFile is a file whose only initializer has the given fields.
 func initializerFile(parts ...[]byte) []byte {
-	return bytes.Join([][]byte{varint(1, 8), nested(7, nested(5, parts...))}, nil)
+	return bytes.Join([][]byte{varint(1, 8), enclosed(7, enclosed(5, parts...))}, nil)
 }
 
 func TestUnpacked(t *testing.T) {
@@ -145,13 +150,13 @@ func TestUnpacked(t *testing.T) {
 		parts [][]byte
 		want  Attribute
 	}{
-		{"ints", [][]byte{text(1, "a"), varint(8, 5), varint(8, -1), varint(20, 7)}, intsAttribute("a", 5, -1)},
-		{"ints in two packs and one alone", [][]byte{text(1, "a"), nested(8, []byte{1, 2}), varint(8, 3), nested(8, []byte{0x80, 0x02}), varint(20, 7)}, intsAttribute("a", 1, 2, 3, 256)},
-		{"floats", [][]byte{text(1, "a"), fixed32(7, 0.5), fixed32(7, -2), varint(20, 6)}, floatsAttribute("a", 0.5, -2)},
-		{"strings", [][]byte{varint(20, 8), text(9, "x"), text(9, ""), text(1, "a")}, stringsAttribute("a", "x", "")},
-		{"the last of a single value", [][]byte{text(1, "b"), varint(3, 5), text(1, "a"), varint(3, 6), varint(20, 2)}, intAttribute("a", 6)},
-		{"fields that are not known", [][]byte{text(1, "a"), varint(3, 6), varint(20, 2), text(13, "doc"), varint(99, 1), fixed64(98, 1), fixed32(97, 1)}, intAttribute("a", 6)},
-		{"a group that is not known", [][]byte{text(1, "a"), varint(3, 6), varint(20, 2), {12<<3 | 3, 12<<3 | 4}}, intAttribute("a", 6)},
+		{"ints", [][]byte{stringField(1, "a"), varint(8, 5), varint(8, -1), varint(20, 7)}, intsAttribute("a", 5, -1)},
+		{"ints in two packs and one alone", [][]byte{stringField(1, "a"), enclosed(8, []byte{1, 2}), varint(8, 3), enclosed(8, []byte{0x80, 0x02}), varint(20, 7)}, intsAttribute("a", 1, 2, 3, 256)},
+		{"floats", [][]byte{stringField(1, "a"), fixed32(7, 0.5), fixed32(7, -2), varint(20, 6)}, floatsAttribute("a", 0.5, -2)},
+		{"strings", [][]byte{varint(20, 8), stringField(9, "x"), stringField(9, ""), stringField(1, "a")}, stringsAttribute("a", "x", "")},
+		{"the last of a single value", [][]byte{stringField(1, "b"), varint(3, 5), stringField(1, "a"), varint(3, 6), varint(20, 2)}, intAttribute("a", 6)},
+		{"fields that are not known", [][]byte{stringField(1, "a"), varint(3, 6), varint(20, 2), stringField(13, "doc"), varint(99, 1), fixed64(98, 1), fixed32(97, 1)}, intAttribute("a", 6)},
+		{"a group that is not known", [][]byte{stringField(1, "a"), varint(3, 6), varint(20, 2), {12<<3 | 3, 12<<3 | 4}}, intAttribute("a", 6)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m, err := Parse(attributeFile(c.parts...))
@@ -169,23 +174,23 @@ func TestTensors(t *testing.T) {
 		want  Tensor
 	}{
 		{"floats, unpacked", [][]byte{two, varint(2, 1), fixed32(4, 0.5), fixed32(4, -1)}, float32Tensor("", []int{2}, 0.5, -1)},
-		{"floats, raw", [][]byte{two, varint(2, 1), nested(9, []byte{0, 0, 0, 0x3f, 0, 0, 0x80, 0xbf})}, float32Tensor("", []int{2}, 0.5, -1)},
+		{"floats, raw", [][]byte{two, varint(2, 1), enclosed(9, []byte{0, 0, 0, 0x3f, 0, 0, 0x80, 0xbf})}, float32Tensor("", []int{2}, 0.5, -1)},
 		{"doubles, unpacked", [][]byte{two, varint(2, 11), fixed64(10, 0.5), fixed64(10, -1)}, float64Tensor("", []int{2}, 0.5, -1)},
-		{"doubles, raw", [][]byte{varint(2, 11), nested(9, []byte{0, 0, 0, 0, 0, 0, 0xe0, 0x3f})}, float64Tensor("", []int{}, 0.5)},
-		{"int64, packed", [][]byte{two, varint(2, 7), nested(7, []byte{5}, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})}, int64Tensor("", []int{2}, 5, -1)},
-		{"int64, raw", [][]byte{two, varint(2, 7), nested(9, []byte{1, 0, 0, 0, 0, 0, 0, 0x80}, bytes.Repeat([]byte{0xff}, 8))}, int64Tensor("", []int{2}, math.MinInt64+1, -1)},
+		{"doubles, raw", [][]byte{varint(2, 11), enclosed(9, []byte{0, 0, 0, 0, 0, 0, 0xe0, 0x3f})}, float64Tensor("", []int{}, 0.5)},
+		{"int64, packed", [][]byte{two, varint(2, 7), enclosed(7, []byte{5}, []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1})}, int64Tensor("", []int{2}, 5, -1)},
+		{"int64, raw", [][]byte{two, varint(2, 7), enclosed(9, []byte{1, 0, 0, 0, 0, 0, 0, 0x80}, bytes.Repeat([]byte{0xff}, 8))}, int64Tensor("", []int{2}, math.MinInt64+1, -1)},
 		{"int32, unpacked", [][]byte{two, varint(2, 6), varint(5, 5), varint(5, -1)}, int32Tensor("", []int{2}, 5, -1)},
-		{"int32, packed", [][]byte{two, varint(2, 6), nested(5, []byte{5, 6})}, int32Tensor("", []int{2}, 5, 6)},
-		{"int32, raw", [][]byte{two, varint(2, 6), nested(9, []byte{1, 0, 0, 0x80, 0xff, 0xff, 0xff, 0xff})}, int32Tensor("", []int{2}, math.MinInt32+1, -1)},
-		{"bool, packed", [][]byte{two, varint(2, 9), nested(5, []byte{0, 1})}, Tensor{"", model.Tensor{Type: model.Bool, Shape: []int{2}, Bools: []bool{false, true}}}},
-		{"bool, raw", [][]byte{two, varint(2, 9), nested(9, []byte{1, 0})}, Tensor{"", model.Tensor{Type: model.Bool, Shape: []int{2}, Bools: []bool{true, false}}}},
-		{"strings", [][]byte{two, varint(2, 8), text(6, "x"), text(6, "")}, stringTensor("", []int{2}, "x", "")},
-		{"dimensions, packed", [][]byte{nested(1, []byte{1, 2, 1}), varint(2, 1), fixed32(4, 0.5), fixed32(4, -1)}, float32Tensor("", []int{1, 2, 1}, 0.5, -1)},
-		{"no values, raw", [][]byte{varint(1, 0), varint(2, 1), nested(9)}, float32Tensor("", []int{0}, []float32{}...)},
+		{"int32, packed", [][]byte{two, varint(2, 6), enclosed(5, []byte{5, 6})}, int32Tensor("", []int{2}, 5, 6)},
+		{"int32, raw", [][]byte{two, varint(2, 6), enclosed(9, []byte{1, 0, 0, 0x80, 0xff, 0xff, 0xff, 0xff})}, int32Tensor("", []int{2}, math.MinInt32+1, -1)},
+		{"bool, packed", [][]byte{two, varint(2, 9), enclosed(5, []byte{0, 1})}, Tensor{"", model.Tensor{Type: model.Bool, Shape: []int{2}, Bools: []bool{false, true}}}},
+		{"bool, raw", [][]byte{two, varint(2, 9), enclosed(9, []byte{1, 0})}, Tensor{"", model.Tensor{Type: model.Bool, Shape: []int{2}, Bools: []bool{true, false}}}},
+		{"strings", [][]byte{two, varint(2, 8), stringField(6, "x"), stringField(6, "")}, stringTensor("", []int{2}, "x", "")},
+		{"dimensions, packed", [][]byte{enclosed(1, []byte{1, 2, 1}), varint(2, 1), fixed32(4, 0.5), fixed32(4, -1)}, float32Tensor("", []int{1, 2, 1}, 0.5, -1)},
+		{"no values, raw", [][]byte{varint(1, 0), varint(2, 1), enclosed(9)}, float32Tensor("", []int{0})},
 		{"its data is here", [][]byte{varint(2, 1), fixed32(4, 1), varint(14, 0)}, float32Tensor("", []int{}, 1)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			m, err := Parse(initializerFile(append(c.parts, text(8, c.name))...))
+			m, err := Parse(initializerFile(append(c.parts, stringField(8, c.name))...))
 			require.NoError(t, err)
 			c.want.Name = c.name
 			require.Equal(t, []Tensor{c.want}, m.Graph.Initializers)
@@ -195,8 +200,10 @@ func TestTensors(t *testing.T) {
 
 func TestParseFaults(t *testing.T) {
 	file := func(parts ...[]byte) []byte { return bytes.Join(append([][]byte{varint(1, 8)}, parts...), nil) }
-	graph := func(parts ...[]byte) []byte { return file(nested(7, parts...)) }
-	tensor := func(parts ...[]byte) []byte { return initializerFile(append([][]byte{text(8, "c")}, parts...)...) }
+	graph := func(parts ...[]byte) []byte { return file(enclosed(7, parts...)) }
+	tensor := func(parts ...[]byte) []byte {
+		return initializerFile(append([][]byte{stringField(8, "c")}, parts...)...)
+	}
 	const (
 		unreadable = "not a readable ONNX file: "
 		inTensor   = unreadable + `graph: initializer: 0: tensor "c": `
@@ -209,37 +216,37 @@ func TestParseFaults(t *testing.T) {
 		{"an empty file", nil, "not an ONNX file: it has no ir_version"},
 		{"a text", []byte("<html><body>404"), unreadable + "proto: mismatching end group marker"},
 		{"a ZIP file", []byte("PK\x03\x04\x14\x00\x00\x00"), unreadable + "proto: invalid field number"},
-		{"no ir_version", nested(7), "not an ONNX file: it has no ir_version"},
+		{"no ir_version", enclosed(7), "not an ONNX file: it has no ir_version"},
 		{"truncated in a tag", []byte{0x80}, unreadable + "unexpected EOF"},
 		{"truncated in a varint", []byte{0x08, 0x80}, unreadable + "unexpected EOF"},
 		{"truncated in a string", file([]byte{0x12, 5, 'a'}), unreadable + "unexpected EOF"},
-		{"truncated in a node's attribute", graph(nested(1), nested(1, nested(5), []byte{0x2a, 2, 0x0a, 9})), unreadable + "graph: node: 1: attribute: 1: unexpected EOF"},
+		{"truncated in a node's attribute", graph(enclosed(1), enclosed(1, enclosed(5), []byte{0x2a, 2, 0x0a, 9})), unreadable + "graph: node: 1: attribute: 1: unexpected EOF"},
 		{"field number 0", []byte{0x00, 0x00}, unreadable + "proto: invalid field number"},
 		{"a varint without end", append([]byte{0x08}, bytes.Repeat([]byte{0xff}, 11)...), unreadable + "proto: variable length integer overflow"},
 		{"an unknown wire type", []byte{0x0f}, unreadable + "proto: cannot parse reserved wire type"},
-		{"a model function", file(nested(25)), unreadable + "functions: model-local functions are not supported"},
-		{"ir_version as text", text(1, "8"), unreadable + "ir_version: field 1 has wire type 2, which is no integer"},
+		{"a model function", file(enclosed(25)), unreadable + "functions: model-local functions are not supported"},
+		{"ir_version as text", stringField(1, "8"), unreadable + "ir_version: field 1 has wire type 2, which is no number of its kind"},
 		{"producer as a number", file(varint(2, 1)), unreadable + "producer_name: field 2 has wire type 0, which is no string"},
-		{"producer in Latin-1", file(text(2, "\xe9")), unreadable + "producer_name: field 2 is no valid UTF-8"},
+		{"producer in Latin-1", file(stringField(2, "\xe9")), unreadable + "producer_name: field 2 is no valid UTF-8"},
 		{"graph as a number", file(varint(7, 1)), unreadable + "graph: field 7 has wire type 0, which is no message"},
-		{"operator set as a number", file(nested(8), varint(8, 1)), unreadable + "opset_import: 1: field 8 has wire type 0, which is no message"},
-		{"operator set's version as text", file(nested(8, text(2, "x"))), unreadable + "opset_import: 0: field 2 has wire type 2, which is no integer"},
-		{"property as a number", file(nested(14, varint(1, 1))), unreadable + "metadata_props: 0: field 1 has wire type 0, which is no string"},
-		{"a sparse tensor", graph(nested(15)), unreadable + "graph: sparse_initializer: sparse tensors are not supported"},
-		{"node's input as a number", graph(nested(1, varint(1, 1))), unreadable + "graph: node: 0: input: field 1 has wire type 0, which is no string"},
-		{"float attribute as a double", attributeFile(fixed64(2, 1)), unreadable + "graph: node: 0: attribute: 0: field 2 has wire type 1, which is no float"},
-		{"floats as a number", attributeFile(varint(7, 1)), unreadable + "graph: node: 0: attribute: 0: field 7 has wire type 0, which is no list of floats"},
-		{"floats of five bytes", attributeFile(nested(7, make([]byte, 5))), unreadable + "graph: node: 0: attribute: 0: field 7 has 5 bytes, which is no multiple of 4"},
-		{"ints as floats", attributeFile(fixed32(8, 1)), unreadable + "graph: node: 0: attribute: 0: field 8 has wire type 5, which is no list of integers"},
-		{"ints cut short", attributeFile(nested(8, []byte{1, 0x80})), unreadable + "graph: node: 0: attribute: 0: unexpected EOF"},
-		{"input's type as text", graph(nested(11, nested(2, nested(1, text(1, "x"))))), unreadable + "graph: input: 0: field 1 has wire type 2, which is no integer"},
-		{"output's dimension as a float", graph(nested(12, nested(2, nested(1, nested(2, nested(1), nested(1, fixed32(1, 1))))))), unreadable + "graph: output: 0: 1: field 1 has wire type 5, which is no integer"},
+		{"operator set as a number", file(enclosed(8), varint(8, 1)), unreadable + "opset_import: 1: field 8 has wire type 0, which is no message"},
+		{"operator set's version as text", file(enclosed(8, stringField(2, "x"))), unreadable + "opset_import: 0: field 2 has wire type 2, which is no number of its kind"},
+		{"property as a number", file(enclosed(14, varint(1, 1))), unreadable + "metadata_props: 0: field 1 has wire type 0, which is no string"},
+		{"a sparse tensor", graph(enclosed(15)), unreadable + "graph: sparse_initializer: sparse tensors are not supported"},
+		{"node's input as a number", graph(enclosed(1, varint(1, 1))), unreadable + "graph: node: 0: input: 0: field 1 has wire type 0, which is no string"},
+		{"float attribute as a double", attributeFile(fixed64(2, 1)), unreadable + "graph: node: 0: attribute: 0: field 2 has wire type 1, which is no number of its kind"},
+		{"floats as a number", attributeFile(varint(7, 1)), unreadable + "graph: node: 0: attribute: 0: field 7 has wire type 0, which is no list of numbers"},
+		{"floats of five bytes", attributeFile(enclosed(7, make([]byte, 5))), unreadable + "graph: node: 0: attribute: 0: unexpected EOF"},
+		{"ints as floats", attributeFile(fixed32(8, 1)), unreadable + "graph: node: 0: attribute: 0: field 8 has wire type 5, which is no list of numbers"},
+		{"ints cut short", attributeFile(enclosed(8, []byte{1, 0x80})), unreadable + "graph: node: 0: attribute: 0: unexpected EOF"},
+		{"input's type as text", graph(enclosed(11, enclosed(2, enclosed(1, stringField(1, "x"))))), unreadable + "graph: input: 0: field 1 has wire type 2, which is no number of its kind"},
+		{"output's dimension as a float", graph(enclosed(12, enclosed(2, enclosed(1, enclosed(2, enclosed(1), enclosed(1, fixed32(1, 1))))))), unreadable + "graph: output: 0: 1: field 1 has wire type 5, which is no number of its kind"},
 
 		{"no element type", tensor(fixed32(4, 1)), inTensor + "element type 0 is not supported"},
-		{"an element type of 16 bits", tensor(varint(2, 10), nested(9, []byte{0, 0})), inTensor + "element type 10 is not supported"},
+		{"an element type of 16 bits", tensor(varint(2, 10), enclosed(9, []byte{0, 0})), inTensor + "element type 10 is not supported"},
 		{"an absurd element type", tensor(varint(2, -1)), inTensor + "element type -1 is not supported"},
 		{"data in another file", tensor(varint(2, 1), varint(14, 1)), inTensor + "its data is in another file, which is not supported"},
-		{"data in another file, named", tensor(varint(2, 1), nested(13, text(1, "location"), text(2, "/etc/passwd"))), inTensor + "its data is in another file, which is not supported"},
+		{"data in another file, named", tensor(varint(2, 1), enclosed(13, stringField(1, "location"), stringField(2, "/etc/passwd"))), inTensor + "its data is in another file, which is not supported"},
 		{"too few values", tensor(varint(1, 3), varint(2, 1), fixed32(4, 1)), inTensor + "dimensions [3] ask for 3 values, and there are 1"},
 		{"too many values", tensor(varint(2, 7), varint(7, 1), varint(7, 2)), inTensor + "dimensions [] ask for 1 values, and there are 2"},
 		{"values of another type", tensor(varint(1, 1), varint(2, 1), fixed64(10, 1)), inTensor + "dimensions [1] ask for 1 values, and there are 0"},
@@ -247,11 +254,11 @@ func TestParseFaults(t *testing.T) {
 		{"a negative dimension", tensor(varint(1, -1), varint(2, 1), fixed32(4, 1)), inTensor + "dimensions [-1] are out of range"},
 		{"dimensions that overflow", tensor(varint(1, 1<<31-1), varint(1, 1<<31-1), varint(1, 4), varint(2, 1)), inTensor + "dimensions [2147483647 2147483647 4] are out of range"},
 		{"dimensions that overflow to the right number", tensor(varint(1, 1<<30), varint(1, 1<<30), varint(1, 16), varint(2, 1)), inTensor + "dimensions [1073741824 1073741824 16] are out of range"},
-		{"raw bytes that make no number", tensor(varint(2, 7), nested(9, make([]byte, 12))), inTensor + "raw_data has 12 bytes, which is no multiple of 8"},
-		{"raw text", tensor(varint(2, 8), text(9, "x")), inTensor + "raw_data cannot hold strings"},
-		{"raw data as a number", tensor(varint(2, 1), varint(9, 1)), inTensor + "field 9 has wire type 0, which is no message"},
-		{"text in Latin-1", tensor(varint(2, 8), text(6, "\xe9")), inTensor + "field 6 is no valid UTF-8"},
-		{"a tensor among attributes", attributeFile(nested(5, varint(1, 2), varint(2, 1))), unreadable + `graph: node: 0: attribute: 0: tensor "": dimensions [2] ask for 2 values, and there are 0`},
+		{"raw bytes that make no number", tensor(varint(2, 7), enclosed(9, make([]byte, 12))), inTensor + "raw_data: unexpected EOF"},
+		{"raw text", tensor(varint(2, 8), stringField(9, "x")), inTensor + "raw_data: it cannot hold strings"},
+		{"raw data as a number", tensor(varint(2, 1), varint(9, 1)), inTensor + "field 9 has wire type 0, which is no string"},
+		{"text in Latin-1", tensor(varint(2, 8), stringField(6, "\xe9")), inTensor + "0: field 6 is no valid UTF-8"},
+		{"a tensor among attributes", attributeFile(enclosed(5, varint(1, 2), varint(2, 1))), unreadable + `graph: node: 0: attribute: 0: tensor "": dimensions [2] ask for 2 values, and there are 0`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Load(c.data, "m")
@@ -276,7 +283,11 @@ func TestTruncated(t *testing.T) {
 		_, err = Load(data, "m")
 		require.NoError(t, err)
 	}
-	for n := range len(wide().Marshal()) {
-		_, _ = Parse(wide().Marshal()[:n:n])
+	whole := wide().Marshal()
+	for n := range len(whole) {
+		// What stands before the end of a field is all that the file has.
+		if m, err := Parse(whole[:n:n]); err == nil {
+			require.Equal(t, whole[:n], m.Marshal(), "the first %d bytes", n)
+		}
 	}
 }

@@ -93,16 +93,17 @@ func (s Source) read() ([]byte, error) {
 		return nil, fmt.Errorf("%s cannot be opened: %w", s, err)
 	}
 	defer f.Close()
+	var data []byte
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("%s cannot be read: %w", s, err)
 	case info.IsDir():
 		return nil, fmt.Errorf("%s is a directory where an ONNX file is needed", s)
 	case info.Size() > MaxArtifactBytes:
 		return nil, fmt.Errorf("%s has %d bytes, more than the %d that are read", s, info.Size(), MaxArtifactBytes)
+	default:
+		data, err = io.ReadAll(io.LimitReader(f, MaxArtifactBytes))
 	}
-	data, err := io.ReadAll(io.LimitReader(f, MaxArtifactBytes))
 	if err != nil {
 		return nil, fmt.Errorf("%s cannot be read: %w", s, err)
 	}

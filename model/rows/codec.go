@@ -5,6 +5,7 @@
 package rows
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,8 +21,6 @@ type Codec struct {
 	index map[string]int
 	// classes are the classes as JSON object names, colon included.
 	classes [][]byte
-	// ranged tells whether any feature has a training range.
-	ranged bool
 	// model is the member that names the model in an answer.
 	model []byte
 }
@@ -30,9 +29,7 @@ type Codec struct {
 func New(m *model.Model) *Codec {
 	c := &Codec{schema: &m.Schema, index: make(map[string]int, len(m.Schema.Features))}
 	for i := range m.Schema.Features {
-		f := &m.Schema.Features[i]
-		c.index[f.Name] = i
-		c.ranged = c.ranged || f.Minimum != nil || f.Maximum != nil
+		c.index[m.Schema.Features[i].Name] = i
 	}
 	for _, text := range m.Schema.Classes.Texts() {
 		c.classes = append(c.classes, append(quote(nil, text), ':'))
@@ -93,6 +90,52 @@ type Warning struct {
 	// MaxWarnings.
 	Feature int
 	Value   float64
+}
+
+// cell returns feature i, and the tensor and place of its value in a row.
+func (r *Request) cell(c *Codec, row, i int) (*model.Feature, *model.Tensor, int) {
+	f := &c.schema.Features[i]
+	return f, &r.Batch.Inputs[f.Input], row*c.schema.Inputs[f.Input].Columns + f.Column
+}
+
+// store puts a JSON number into a cell; it fails when the cell's type cannot hold
+// it. A float32 is rounded from the float64 that the text denotes, as NumPy does
+// it.
+func store(t *model.Tensor, at int, raw []byte) (float64, bool) {
+	v, err := strconv.ParseFloat(string(raw), 64)
+	if err != nil {
+		return v, false
+	}
+	switch t.Type {
+	case model.Float64:
+		t.Float64s[at] = v
+		return v, true
+	case model.Float32:
+		t.Float32s[at] = float32(v)
+		return v, !math.IsInf(float64(t.Float32s[at]), 0)
+	default:
+		return v, storeInteger(t, at, v, raw)
+	}
+}
+
+// storeInteger takes integers in any spelling, 5.0 and 5e0 included, that are
+// exact and fit.
+func storeInteger(t *model.Tensor, at int, v float64, raw []byte) bool {
+	// From there on a double may stand for a neighbour of what was written.
+	const inexact = 1 << 53
+	n, err := strconv.ParseInt(string(raw), 10, 64)
+	if err != nil {
+		if v != math.Trunc(v) || v >= inexact || v <= -inexact {
+			return false
+		}
+		n = int64(v)
+	}
+	if t.Type == model.Int32 {
+		t.Int32s[at] = int32(n)
+		return int64(int32(n)) == n
+	}
+	t.Int64s[at] = n
+	return true
 }
 
 // warn notes a value that is outside its training range.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -43,24 +44,21 @@ func NewCSVReader(r io.Reader, c *Codec) (*CSVReader, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &CSVReader{csv: reader, codec: c, columns: make([]int, len(c.schema.Features))}
-	found := make([]bool, len(v.columns))
+	v := &CSVReader{csv: reader, codec: c, columns: slices.Repeat([]int{-1}, len(c.schema.Features))}
 	for column, name := range header {
 		name = strings.TrimSpace(name)
 		i, ok := c.index[name]
 		switch {
 		case !ok:
 			v.passed = append(v.passed, name)
-			continue
-		case found[i]:
+		case v.columns[i] >= 0:
 			return nil, fmt.Errorf("line 1: two columns are called %q", name)
+		default:
+			v.columns[i] = column
 		}
-		found[i], v.columns[i] = true, column
 	}
-	for i, ok := range found {
-		if !ok {
-			return nil, fmt.Errorf("line 1: there is no column for the feature %q", c.schema.Features[i].Name)
-		}
+	if i := slices.Index(v.columns, -1); i >= 0 {
+		return nil, fmt.Errorf("line 1: there is no column for the feature %q", c.schema.Features[i].Name)
 	}
 	return v, nil
 }
@@ -87,31 +85,25 @@ func (v *CSVReader) Next(req *Request) error {
 }
 
 func (v *CSVReader) cell(req *Request, row, i int, text string) error {
-	f := &v.codec.schema.Features[i]
-	t := &req.Batch.Inputs[f.Input]
-	at := row*v.codec.schema.Inputs[f.Input].Columns + f.Column
+	f, t, at := req.cell(v.codec, row, i)
 	switch f.Type {
 	case model.String:
 		t.Strings[at] = text
-		return nil
 	case model.Bool:
 		value, err := strconv.ParseBool(text)
 		if err != nil {
 			return fmt.Errorf("%q is neither true nor false", clip(text))
 		}
 		t.Bools[at] = value
-		return nil
-	}
-	// ParseFloat also reads inf, nan and hexadecimal, which are no numbers here.
-	value, ok := 0.0, strings.Trim(text, "0123456789+-.eE") == ""
-	if ok {
-		value, ok = parseNumber(t, at, []byte(text))
-	}
-	if !ok {
-		return fmt.Errorf("%q is no %v number", clip(text), f.Type)
-	}
-	if f.Outside(value) {
-		req.warn(row, i, value)
+	default:
+		value, ok := store(t, at, []byte(text))
+		// ParseFloat also reads inf, nan and hexadecimal, which are no numbers here.
+		if !ok || strings.Trim(text, "0123456789+-.eE") != "" {
+			return fmt.Errorf("%q is no %v number", clip(text), f.Type)
+		}
+		if f.Outside(value) {
+			req.warn(row, i, value)
+		}
 	}
 	return nil
 }
@@ -147,11 +139,11 @@ func (c *Codec) CSVRecord(p *model.Predictions, row int) []string {
 			continue
 		}
 		for j := range t.Width() {
-			if t.Type == model.String {
-				record = append(record, t.Strings[row*t.Width()+j])
-				continue
+			if at := row*t.Width() + j; t.Type == model.String {
+				record = append(record, t.Strings[at])
+			} else {
+				record = append(record, string(appendCell(nil, t, at)))
 			}
-			record = append(record, string(appendCell(nil, t, row*t.Width()+j)))
 		}
 	}
 	return record

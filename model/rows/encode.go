@@ -9,18 +9,15 @@ import (
 // Append appends the JSON answer to a request: what Decode read into req and
 // Predict made of it.
 func (c *Codec) Append(dst []byte, req *Request, p *model.Predictions) []byte {
-	warnings := req.Warnings
 	switch req.Form {
 	case Single:
-		dst = append(dst, '{')
-		start := len(dst)
-		dst, _ = c.appendRow(dst, 0, p, warnings)
-		return append(append(separate(dst, start), c.model...), '}')
+		dst, _ = c.appendMembers(append(dst, '{'), p, 0, req.Warnings)
+		return append(append(dst, c.model...), '}')
 	case Array:
-		return c.appendRows(dst, p, warnings)
+		return c.appendRows(dst, p, req.Warnings)
 	default:
 		dst = append(dst, `{"predictions":`...)
-		dst = append(c.appendRows(dst, p, warnings), ',')
+		dst = append(c.appendRows(dst, p, req.Warnings), ',')
 		return append(append(dst, c.model...), '}')
 	}
 }
@@ -28,9 +25,8 @@ func (c *Codec) Append(dst []byte, req *Request, p *model.Predictions) []byte {
 // AppendPrediction appends the JSON object of one prediction, without the
 // model's name; warnings are the row's own.
 func (c *Codec) AppendPrediction(dst []byte, p *model.Predictions, row int, warnings []Warning) []byte {
-	dst = append(dst, '{')
-	dst, _ = c.appendRow(dst, row, p, warnings)
-	return append(dst, '}')
+	dst, _ = c.appendMembers(append(dst, '{'), p, row, warnings)
+	return end(dst, '}')
 }
 
 // AppendInstance appends a row of a batch as the JSON object that Decode would
@@ -39,86 +35,68 @@ func (c *Codec) AppendInstance(dst []byte, b *model.Batch, row int) []byte {
 	dst = append(dst, '{')
 	for i := range c.schema.Features {
 		f := &c.schema.Features[i]
-		if i > 0 {
-			dst = append(dst, ',')
-		}
 		dst = append(quote(dst, f.Name), ':')
-		dst = appendCell(dst, &b.Inputs[f.Input], row*c.schema.Inputs[f.Input].Columns+f.Column)
+		dst = append(appendCell(dst, &b.Inputs[f.Input], row*c.schema.Inputs[f.Input].Columns+f.Column), ',')
 	}
-	return append(dst, '}')
+	return end(dst, '}')
+}
+
+// end closes an object or array in place of the comma that stands after each of
+// its members.
+func end(dst []byte, with byte) []byte {
+	if last := len(dst) - 1; dst[last] == ',' {
+		dst[last] = with
+		return dst
+	}
+	return append(dst, with)
 }
 
 func (c *Codec) appendRows(dst []byte, p *model.Predictions, warnings []Warning) []byte {
 	dst = append(dst, '[')
 	for i := range p.Rows {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		dst = append(dst, '{')
-		dst, warnings = c.appendRow(dst, i, p, warnings)
-		dst = append(dst, '}')
+		dst, warnings = c.appendMembers(append(dst, '{'), p, i, warnings)
+		dst = append(end(dst, '}'), ',')
 	}
-	return append(dst, ']')
+	return end(dst, ']')
 }
 
-// appendRow appends the members of one prediction, and returns the warnings
-// that belong to later rows.
-func (c *Codec) appendRow(dst []byte, row int, p *model.Predictions, warnings []Warning) ([]byte, []Warning) {
-	start := len(dst)
+// appendMembers appends the members of one prediction, a comma after each, and
+// returns the warnings that belong to later rows.
+func (c *Codec) appendMembers(dst []byte, p *model.Predictions, row int, warnings []Warning) ([]byte, []Warning) {
 	if t := p.Label(); t != nil {
-		dst = appendCell(append(dst, `"label":`...), t, row)
+		dst = append(appendCell(append(dst, `"label":`...), t, row), ',')
 	}
 	if t := p.Probabilities(); t != nil {
-		dst = c.appendProbabilities(separate(dst, start), t, row)
+		dst = append(dst, `"probabilities":{`...)
+		for j, name := range c.classes {
+			dst = append(appendCell(append(dst, name...), t, row*len(c.classes)+j), ',')
+		}
+		dst = append(end(dst, '}'), ',')
 	}
 	if t := p.Value(); t != nil {
-		dst = appendValue(separate(dst, start), t, row)
+		dst = append(appendValue(append(dst, `"value":`...), t, row), ',')
 	}
 	n := 0
 	for n < len(warnings) && warnings[n].Row == row {
 		n++
 	}
 	if n > 0 {
-		dst = c.appendWarnings(separate(dst, start), warnings[:n])
+		dst = append(c.appendWarnings(dst, warnings[:n]), ',')
 	}
 	return dst, warnings[n:]
 }
 
-// separate appends a comma when there is something before it.
-func separate(dst []byte, start int) []byte {
-	if len(dst) > start {
-		return append(dst, ',')
-	}
-	return dst
-}
-
-func (c *Codec) appendProbabilities(dst []byte, t *model.Tensor, row int) []byte {
-	dst = append(dst, `"probabilities":{`...)
-	width := len(c.classes)
-	for j, name := range c.classes {
-		if j > 0 {
-			dst = append(dst, ',')
-		}
-		dst = appendCell(append(dst, name...), t, row*width+j)
-	}
-	return append(dst, '}')
-}
-
 // appendValue appends a number for one target, and an array for several.
 func appendValue(dst []byte, t *model.Tensor, row int) []byte {
-	dst = append(dst, `"value":`...)
 	width := t.Width()
 	if width == 1 {
 		return appendCell(dst, t, row)
 	}
 	dst = append(dst, '[')
 	for j := range width {
-		if j > 0 {
-			dst = append(dst, ',')
-		}
-		dst = appendCell(dst, t, row*width+j)
+		dst = append(appendCell(dst, t, row*width+j), ',')
 	}
-	return append(dst, ']')
+	return end(dst, ']')
 }
 
 func appendCell(dst []byte, t *model.Tensor, i int) []byte {
@@ -140,12 +118,9 @@ func appendCell(dst []byte, t *model.Tensor, i int) []byte {
 
 func (c *Codec) appendWarnings(dst []byte, warnings []Warning) []byte {
 	dst = append(dst, `"warnings":[`...)
-	for i, w := range warnings {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
+	for _, w := range warnings {
 		if w.Feature < 0 {
-			dst = append(dst, `{"detail":"further values are outside the range seen in training"}`...)
+			dst = append(dst, `{"detail":"further values are outside the range seen in training"},`...)
 			continue
 		}
 		f := &c.schema.Features[w.Feature]
@@ -157,7 +132,7 @@ func (c *Codec) appendWarnings(dst []byte, warnings []Warning) []byte {
 		if f.Maximum != nil {
 			dst = number(append(dst, `,"maximum":`...), *f.Maximum, 64)
 		}
-		dst = append(dst, `,"detail":"outside the range seen in training"}`...)
+		dst = append(dst, `,"detail":"outside the range seen in training"},`...)
 	}
-	return append(dst, ']')
+	return end(dst, ']')
 }

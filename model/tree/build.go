@@ -89,16 +89,25 @@ func build[F float](a *Attributes) (*forest[F], error) {
 	if err := a.check(); err != nil {
 		return nil, err
 	}
-	b := builder[F]{attributes: a, forest: &forest[F]{targets: a.Targets}}
+	b := builder[F]{attributes: a, forest: &forest[F]{targets: a.Targets}, reached: make([]bool, len(a.NodeIDs))}
 	if err := b.link(); err != nil {
 		return nil, err
 	}
 	if err := b.collectVotes(); err != nil {
 		return nil, err
 	}
-	b.forest.columns = b.columns()
-	for _, t := range b.trees {
-		b.layOut(t)
+	for i, f := range a.FeatureIDs {
+		if b.yes[i] >= 0 {
+			b.forest.columns = max(b.forest.columns, int(f)+1)
+		}
+	}
+	for _, r := range b.roots {
+		b.layOut(r)
+	}
+	// As no node has two parents, those that no root leads to are on a cycle or
+	// below one; so are all nodes of a tree without a root.
+	if i := slices.Index(b.reached, false); i >= 0 {
+		return nil, fmt.Errorf("%v cannot be reached from the root of its tree: it is on a cycle or below one", b.key(i))
 	}
 	slices.SortStableFunc(b.forest.roots, func(x, y root) int { return cmp.Compare(y.depth, x.depth) })
 	if !slices.Contains(b.forest.missingLeft, true) {
@@ -121,13 +130,11 @@ func (a *Attributes) check() error {
 	}{
 		{"nodes_treeids", len(a.TreeIDs)}, {"nodes_featureids", len(a.FeatureIDs)}, {"nodes_modes", len(a.Modes)},
 		{"nodes_truenodeids", len(a.TrueIDs)}, {"nodes_falsenodeids", len(a.FalseIDs)}, {"nodes_values", len(a.Thresholds)},
+		{"nodes_missing_value_tracks_true", cmp.Or(len(a.MissingTracksTrue), n)},
 	} {
 		if c.got != n {
 			return fmt.Errorf("%s has %d values for the %d of nodes_nodeids", c.name, c.got, n)
 		}
-	}
-	if m := len(a.MissingTracksTrue); m != 0 && m != n {
-		return fmt.Errorf("nodes_missing_value_tracks_true has %d values for the %d of nodes_nodeids", m, n)
 	}
 	w := len(a.Weights)
 	if len(a.WeightTreeIDs) != w || len(a.WeightNodeIDs) != w || len(a.WeightTargets) != w {
@@ -154,18 +161,20 @@ type builder[F float] struct {
 	places map[key]int
 	// yes and no are the places of a node's children, -1 for a leaf.
 	yes, no []int
-	// trees are the places of the roots, in the order that their trees appear.
-	trees []int
-	// first and count are the range of a leaf's votes.
-	first, count []uint32
+	// roots are the places of the roots.
+	roots []int
+	// first is where a leaf's votes begin; they end where those of the next do.
+	first []uint32
+	// reached are the nodes that are laid out.
+	reached []bool
 }
 
 func (b *builder[F]) key(i int) key {
 	return key{b.attributes.TreeIDs[i], b.attributes.NodeIDs[i]}
 }
 
-// link resolves ids to places and holds each tree to being one: every node has
-// one parent but for a single root, from which all others can be reached.
+// link resolves ids to places, and sees that every node has one parent but for
+// a single root of each tree.
 func (b *builder[F]) link() error {
 	a := b.attributes
 	b.places = make(map[key]int, len(a.NodeIDs))
@@ -205,9 +214,7 @@ func (b *builder[F]) link() error {
 
 func (b *builder[F]) checkSplit(i int) error {
 	a := b.attributes
-	switch a.Modes[i] {
-	case "BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ":
-	default:
+	if _, known := modes[a.Modes[i]]; !known {
 		return fmt.Errorf("%v has the unknown mode %q", b.key(i), a.Modes[i])
 	}
 	if math.IsNaN(a.Thresholds[i]) {
@@ -219,54 +226,26 @@ func (b *builder[F]) checkSplit(i int) error {
 	return nil
 }
 
-// findRoots finds each tree's only parentless node. As no node has two
-// parents, the nodes that no root reaches are those on a cycle or below one.
+// findRoots finds each tree's only parentless node.
 func (b *builder[F]) findRoots(parented []bool) error {
 	roots := make(map[int64]int)
-	var order []int64
-	for i, id := range b.attributes.TreeIDs {
-		if _, seen := roots[id]; !seen {
-			roots[id] = -1
-			order = append(order, id)
-		}
+	for i, tree := range b.attributes.TreeIDs {
 		if parented[i] {
 			continue
 		}
-		if other := roots[id]; other >= 0 {
+		if other, twice := roots[tree]; twice {
 			return fmt.Errorf("%v and %v are both roots of one tree", b.key(other), b.key(i))
 		}
-		roots[id] = i
-	}
-	reached := make([]bool, len(parented))
-	for _, id := range order {
-		if roots[id] < 0 {
-			return fmt.Errorf("tree %d has no root: its nodes form a cycle", id)
-		}
-		b.trees = append(b.trees, roots[id])
-		b.reach(roots[id], reached)
-	}
-	if i := slices.Index(reached, false); i >= 0 {
-		return fmt.Errorf("%v cannot be reached from the root of its tree: it is on a cycle or below one", b.key(i))
+		roots[tree] = i
+		b.roots = append(b.roots, i)
 	}
 	return nil
-}
-
-// reach marks the nodes of the tree under root.
-func (b *builder[F]) reach(root int, reached []bool) {
-	for stack := []int{root}; len(stack) > 0; {
-		i := stack[len(stack)-1]
-		stack = stack[:len(stack)-1]
-		reached[i] = true
-		if b.yes[i] >= 0 {
-			stack = append(stack, b.yes[i], b.no[i])
-		}
-	}
 }
 
 // collectVotes sorts the weights by leaf, in the order that they are listed.
 func (b *builder[F]) collectVotes() error {
 	a := b.attributes
-	b.first, b.count = make([]uint32, len(a.NodeIDs)), make([]uint32, len(a.NodeIDs))
+	b.first = make([]uint32, len(a.NodeIDs)+1)
 	leaf := make([]int, len(a.Weights))
 	for j := range a.Weights {
 		k := key{a.WeightTreeIDs[j], a.WeightNodeIDs[j]}
@@ -282,30 +261,18 @@ func (b *builder[F]) collectVotes() error {
 			return fmt.Errorf("weight %d of %v is NaN", j, k)
 		}
 		leaf[j] = place
-		b.count[place]++
+		b.first[place+1]++
 	}
-	sum := uint32(0)
-	for i, n := range b.count {
-		b.first[i] = sum
-		sum += n
+	for i := range a.NodeIDs {
+		b.first[i+1] += b.first[i]
 	}
-	b.forest.votes = make([]vote[F], sum)
+	b.forest.votes = make([]vote[F], len(leaf))
 	next := slices.Clone(b.first)
 	for j, place := range leaf {
 		b.forest.votes[next[place]] = vote[F]{uint32(a.WeightTargets[j]), F(a.Weights[j])}
 		next[place]++
 	}
 	return nil
-}
-
-func (b *builder[F]) columns() int {
-	columns := 0
-	for i, f := range b.attributes.FeatureIDs {
-		if b.yes[i] >= 0 {
-			columns = max(columns, int(f)+1)
-		}
-	}
-	return columns
 }
 
 // place is work left: a node of the attributes and the slot it goes to.
@@ -317,68 +284,83 @@ type place struct {
 
 // layOut writes one tree, level by level, so that siblings are neighbours and
 // the nodes that every row visits lie close together.
-func (b *builder[F]) layOut(tree int) {
+func (b *builder[F]) layOut(top int) {
 	f := b.forest
 	start := b.slots(1)
 	depth := uint32(0)
 	var copies [][2]uint32
-	for queue := []place{{tree, start, 0}}; len(queue) > 0; queue = queue[1:] {
+	for queue := []place{{top, start, 0}}; len(queue) > 0; queue = queue[1:] {
 		p := queue[0]
 		depth = max(depth, p.depth)
+		b.reached[p.node] = true
 		if b.yes[p.node] < 0 {
-			b.putLeaf(p.slot, b.first[p.node], b.count[p.node])
+			first, next := b.first[p.node], b.first[p.node+1]
+			votes := uint64(first)<<32 | uint64(next-first)
+			f.nodes[p.slot] = node{threshold: math.Float64frombits(votes), feature: uint32(f.columns), child: p.slot - 1}
 			continue
 		}
 		s := b.split(p.node)
 		child := b.slots(2)
-		b.putSplit(p.slot, s, child)
-		if s.below {
+		f.nodes[p.slot], f.missingLeft[p.slot] = node{s.threshold, s.feature, child}, s.missingLeft
+		left, next := child, p.depth+1
+		if s.equal {
 			// x = t is "x at or below t, and not at or below the number before
 			// t"; both ways of failing lead to the same node, which stands
 			// twice and shares its children. Its depth is that of the deeper.
 			inner := b.slots(2)
-			b.putSplit(child, split{feature: s.feature, threshold: before(s.threshold)}, inner)
+			f.nodes[child] = node{before(s.threshold), s.feature, inner}
 			copies = append(copies, [2]uint32{inner, child + 1})
-			queue = append(queue, place{s.left, inner + 1, p.depth + 2}, place{s.right, child + 1, p.depth + 2})
-			continue
+			left, next = inner+1, p.depth+2
 		}
-		queue = append(queue, place{s.left, child, p.depth + 1}, place{s.right, child + 1, p.depth + 1})
+		queue = append(queue, place{s.left, left, next}, place{s.right, child + 1, next})
 	}
+	// The copy of a leaf steps onto the leaf, which has the same votes.
 	for _, c := range copies {
-		b.copyNode(c[0], c[1])
+		f.nodes[c[0]], f.missingLeft[c[0]] = f.nodes[c[1]], f.missingLeft[c[1]]
 	}
 	f.roots = append(f.roots, root{start, depth, uint32(len(f.roots))})
 }
 
-// split is a node's comparison in the one form that the walk knows: at or
-// below threshold goes left.
+// mode is a comparison in terms of the one that the walk knows, which sends
+// what is at or below a threshold left.
+type mode struct {
+	// below takes the number before the threshold for it.
+	below bool
+	// swap sends what the comparison is true of right.
+	swap bool
+	// equal sends nothing but the threshold itself left.
+	equal bool
+}
+
+// modes are the comparisons that there are. It is never written to.
+var modes = map[string]mode{
+	"BRANCH_LEQ": {}, "BRANCH_LT": {below: true}, "BRANCH_EQ": {equal: true},
+	"BRANCH_GT": {swap: true}, "BRANCH_GTE": {below: true, swap: true}, "BRANCH_NEQ": {equal: true, swap: true},
+}
+
+// split is a node's comparison as the walk makes it, and the places of the
+// nodes to either side.
 type split struct {
-	feature     int64
+	mode
+	feature     uint32
 	threshold   float64
 	left, right int
 	missingLeft bool
-	// below asks for equality: left only when x is the threshold itself.
-	below bool
 }
 
 // split rewrites a node's comparison. A missing value fails every comparison
 // but "not equal", unless the node tracks it as true.
 func (b *builder[F]) split(i int) split {
 	a := b.attributes
-	missing := len(a.MissingTracksTrue) > 0 && a.MissingTracksTrue[i] != 0
-	t, yes, no := a.Thresholds[i], b.yes[i], b.no[i]
-	s := split{feature: a.FeatureIDs[i], threshold: t, left: yes, right: no, missingLeft: missing}
-	switch a.Modes[i] {
-	case "BRANCH_LT":
-		s.threshold = before(t)
-	case "BRANCH_GT":
-		s.left, s.right, s.missingLeft = no, yes, !missing
-	case "BRANCH_GTE":
-		s.threshold, s.left, s.right, s.missingLeft = before(t), no, yes, !missing
-	case "BRANCH_EQ":
-		s.below = true
-	case "BRANCH_NEQ":
-		s.left, s.right, s.missingLeft, s.below = no, yes, false, true
+	s := split{
+		mode: modes[a.Modes[i]], feature: uint32(a.FeatureIDs[i]), threshold: a.Thresholds[i], left: b.yes[i], right: b.no[i],
+		missingLeft: len(a.MissingTracksTrue) > 0 && a.MissingTracksTrue[i] != 0,
+	}
+	if s.below {
+		s.threshold = before(s.threshold)
+	}
+	if s.swap {
+		s.left, s.right, s.missingLeft = s.right, s.left, !s.missingLeft && !s.equal
 	}
 	return s
 }
@@ -398,24 +380,4 @@ func (b *builder[F]) slots(n int) uint32 {
 	f.nodes = append(f.nodes, make([]node, n)...)
 	f.missingLeft = append(f.missingLeft, make([]bool, n)...)
 	return uint32(start)
-}
-
-func (b *builder[F]) putSplit(slot uint32, s split, child uint32) {
-	b.forest.nodes[slot] = node{threshold: s.threshold, feature: uint32(s.feature), child: child}
-	b.forest.missingLeft[slot] = s.missingLeft
-}
-
-func (b *builder[F]) putLeaf(slot, first, count uint32) {
-	b.forest.nodes[slot] = node{
-		threshold: math.Float64frombits(uint64(first)<<32 | uint64(count)),
-		feature:   uint32(b.forest.columns),
-		child:     slot - 1,
-	}
-}
-
-// copyNode gives a node a second place; what is below it, it shares. The copy of
-// a leaf steps onto the leaf, which has the same votes.
-func (b *builder[F]) copyNode(to, from uint32) {
-	f := b.forest
-	f.nodes[to], f.missingLeft[to] = f.nodes[from], f.missingLeft[from]
 }

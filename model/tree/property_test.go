@@ -3,7 +3,6 @@ package tree
 import (
 	"math"
 	"math/rand/v2"
-	"slices"
 	"strconv"
 	"testing"
 
@@ -16,8 +15,8 @@ import (
 // and by ONNX's description of them. It shares no code with the flat form.
 type walker struct {
 	*Attributes
-	// ids are the trees in the order in which they appear, roots the places of
-	// their roots.
+	// ids are the trees in the order in which their roots appear, roots the
+	// places of those.
 	ids   []int64
 	roots []int
 }
@@ -35,14 +34,9 @@ func (w walker) find(tree, node int64) int {
 // newWalker finds the root of each tree: the node that is nobody's child.
 func newWalker(a *Attributes) walker {
 	w := walker{Attributes: a}
-	for _, id := range a.TreeIDs {
-		if slices.Contains(w.ids, id) {
-			continue
-		}
-		for i := range a.NodeIDs {
-			if a.TreeIDs[i] == id && !w.isChild(i) {
-				w.ids, w.roots = append(w.ids, id), append(w.roots, i)
-			}
+	for i, id := range a.TreeIDs {
+		if !w.isChild(i) {
+			w.ids, w.roots = append(w.ids, id), append(w.roots, i)
 		}
 	}
 	return w
@@ -221,17 +215,17 @@ func TestRandomEnsembles(t *testing.T) {
 
 func checkRandom[F float](t *testing.T, r *rand.Rand, a *Attributes, typ model.Type, aggregate string) {
 	t.Helper()
-	flat, err := NewRegressor(a, RegressorOptions{Aggregate: aggregate, Double: typ == model.Float64})
+	flat, err := New(a, Options{Aggregate: aggregate, Double: typ == model.Float64})
 	require.NoError(t, err)
 	x := rowsFor(r, typ, flat.Columns())
 	got := make([]float32, x.Rows()*a.Targets)
-	flat.Regress(x, got)
+	flat.Evaluate(x, got, nil)
 
 	// Three or more classes are answered by the sums, the first of the highest.
-	classes, scores := make([]int, x.Rows()), make([]float32, x.Rows()*a.Targets)
-	k, err := NewClassifier(a, ClassifierOptions{Double: typ == model.Float64})
+	classes, scores := make([]int64, x.Rows()), make([]float32, x.Rows()*a.Targets)
+	k, err := New(a, Options{Classifies: true, Double: typ == model.Float64})
 	require.NoError(t, err)
-	k.Classify(x, classes, scores)
+	k.Evaluate(x, scores, classes)
 
 	w, row := newWalker(a), make([]float64, x.Width())
 	for i := range x.Rows() {
@@ -254,7 +248,7 @@ func checkRandom[F float](t *testing.T, r *rand.Rand, a *Attributes, typ model.T
 	}
 }
 
-func checkClass[F float](t *testing.T, want []F, class int, scores []float32) {
+func checkClass[F float](t *testing.T, want []F, class int64, scores []float32) {
 	t.Helper()
 	best := 0
 	for j, v := range want {
@@ -265,7 +259,7 @@ func checkClass[F float](t *testing.T, want []F, class int, scores []float32) {
 			best = j
 		}
 	}
-	require.Equal(t, best, class)
+	require.EqualValues(t, best, class)
 }
 
 // BenchmarkDepth evaluates one row in 70 full trees of each depth.
@@ -273,17 +267,17 @@ func BenchmarkDepth(b *testing.B) {
 	for _, depth := range []int{2, 4, 6, 8, 10, 12} {
 		b.Run(strconv.Itoa(depth), func(b *testing.B) {
 			r := rand.New(rand.NewPCG(3, uint64(depth)))
-			k, err := NewClassifier(full(r, 70, depth), ClassifierOptions{})
+			k, err := New(full(r, 70, depth), Options{Classifies: true})
 			require.NoError(b, err)
 			rows := make([]*model.Tensor, 1000)
 			for i := range rows {
 				rows[i] = tensorOf(model.Float32, 4, r.Float64(), r.Float64(), r.Float64(), r.Float64())
 			}
-			classes, scores := make([]int, 1), make([]float32, 3)
+			classes, scores := make([]int64, 1), make([]float32, 3)
 			b.ReportAllocs()
 			i := 0
 			for b.Loop() {
-				k.Classify(rows[i], classes, scores)
+				k.Evaluate(rows[i], scores, classes)
 				i = (i + 1) % len(rows)
 			}
 		})

@@ -1,8 +1,8 @@
 package tree
 
 import (
-	"fmt"
 	"math"
+	"slices"
 )
 
 // transform is ONNX's post_transform: what is done to a row's scores at the
@@ -17,29 +17,16 @@ const (
 	probit
 )
 
-func parseTransform(name string) (transform, error) {
-	switch name {
-	case "", "NONE":
-		return none, nil
-	case "SOFTMAX":
-		return softmax, nil
-	case "LOGISTIC":
-		return logistic, nil
-	case "SOFTMAX_ZERO":
-		return softmaxZero, nil
-	case "PROBIT":
-		return probit, nil
-	}
-	return none, fmt.Errorf("unknown post_transform %q", name)
+// transforms are the transforms by name. It is never written to.
+var transforms = map[string]transform{
+	"": none, "NONE": none, "SOFTMAX": softmax, "LOGISTIC": logistic, "SOFTMAX_ZERO": softmaxZero, "PROBIT": probit,
 }
 
 // apply transforms the scores of one row in place.
 func apply[F float](t transform, scores []F) {
 	switch t {
-	case softmax:
-		applySoftmax(scores)
-	case softmaxZero:
-		applySoftmaxZero(scores)
+	case softmax, softmaxZero:
+		applySoftmax(scores, t == softmaxZero)
 	case logistic:
 		for i, v := range scores {
 			scores[i] = F(sigmoid(float32(v)))
@@ -51,43 +38,23 @@ func apply[F float](t transform, scores []F) {
 	}
 }
 
-func applySoftmax[F float](scores []F) {
-	top := highest(scores)
+// applySoftmax leaves out, where it is told to, the scores that are zero, whose
+// exponential is not.
+func applySoftmax[F float](scores []F, skipZero bool) {
+	const zero = 0.0000001
+	top := slices.Max(scores)
 	var total F
 	for i, v := range scores {
+		if skipZero && !(v > zero || v < -zero) {
+			scores[i] *= exp(-top)
+			continue
+		}
 		scores[i] = exp(v - top)
 		total += scores[i]
 	}
 	for i := range scores {
 		scores[i] /= total
 	}
-}
-
-// applySoftmaxZero leaves out the scores that are zero, whose exponential is not.
-func applySoftmaxZero[F float](scores []F) {
-	const zero = 0.0000001
-	top := highest(scores)
-	scale := exp(-top)
-	var total F
-	for i, v := range scores {
-		if v > zero || v < -zero {
-			scores[i] = exp(v - top)
-			total += scores[i]
-		} else {
-			scores[i] *= scale
-		}
-	}
-	for i := range scores {
-		scores[i] /= total
-	}
-}
-
-func highest[F float](scores []F) F {
-	top := scores[0]
-	for _, v := range scores {
-		top = max(top, v)
-	}
-	return top
 }
 
 func exp[F float](v F) F { return F(math.Exp(float64(v))) }

@@ -56,13 +56,13 @@ func tensorOf(typ model.Type, columns int, values ...float64) *model.Tensor {
 	return &t
 }
 
-func regress(t *testing.T, a *Attributes, o RegressorOptions, x *model.Tensor) []float32 {
+func regress(t *testing.T, a *Attributes, o Options, x *model.Tensor) []float32 {
 	t.Helper()
 	o.Double = x.Type == model.Float64
-	r, err := NewRegressor(a, o)
+	r, err := New(a, o)
 	require.NoError(t, err)
 	out := make([]float32, x.Rows()*a.Targets)
-	r.Regress(x, out)
+	r.Evaluate(x, out, nil)
 	return out
 }
 
@@ -113,7 +113,7 @@ func TestModes(t *testing.T) {
 							a.MissingTracksTrue = []int64{1, 0, 0}
 							expected[len(expected)-1] = 1
 						}
-						require.Equal(t, expected, regress(t, a, RegressorOptions{}, tensorOf(typ, 1, g.values...)))
+						require.Equal(t, expected, regress(t, a, Options{}, tensorOf(typ, 1, g.values...)))
 					})
 				}
 			}
@@ -135,7 +135,7 @@ func TestDoubleThreshold(t *testing.T) {
 	for mode, want := range map[string]string{
 		"BRANCH_LEQ": "TTF", "BRANCH_LT": "TFF", "BRANCH_GTE": "FTT", "BRANCH_GT": "FFT", "BRANCH_EQ": "FTF", "BRANCH_NEQ": "TFT",
 	} {
-		got := regress(t, stump(mode, 5.1), RegressorOptions{}, tensorOf(model.Float64, 1, below, 5.1, above))
+		got := regress(t, stump(mode, 5.1), Options{}, tensorOf(model.Float64, 1, below, 5.1, above))
 		require.Equal(t, branches(want), got, mode)
 	}
 }
@@ -144,7 +144,7 @@ func TestDoubleThreshold(t *testing.T) {
 func TestIntegers(t *testing.T) {
 	a := stump("BRANCH_GT", 1<<24)
 	for _, typ := range []model.Type{model.Int32, model.Int64} {
-		got := regress(t, a, RegressorOptions{}, tensorOf(typ, 1, -5, 1<<24, 1<<24+1, 1<<24+2))
+		got := regress(t, a, Options{}, tensorOf(typ, 1, -5, 1<<24, 1<<24+1, 1<<24+2))
 		require.Equal(t, branches("FFFT"), got, "%v", typ)
 	}
 }
@@ -152,11 +152,10 @@ func TestIntegers(t *testing.T) {
 func TestWiderRows(t *testing.T) {
 	a := stump("BRANCH_LEQ", 0)
 	a.FeatureIDs[0] = 1
-	r, err := NewRegressor(a, RegressorOptions{})
+	r, err := New(a, Options{})
 	require.NoError(t, err)
 	require.Equal(t, 2, r.Columns())
-	require.Equal(t, 1, r.Targets())
-	got := regress(t, a, RegressorOptions{}, tensorOf(model.Float32, 3, 9, -1, 9, -9, 1, -9))
+	got := regress(t, a, Options{}, tensorOf(model.Float32, 3, 9, -1, 9, -9, 1, -9))
 	require.Equal(t, branches("TF"), got)
 }
 
@@ -167,11 +166,11 @@ func TestLoneLeaf(t *testing.T) {
 		WeightTreeIDs: []int64{7}, WeightNodeIDs: []int64{3}, WeightTargets: []int64{0}, Weights: []float64{0.25},
 		Targets: 1,
 	}
-	r, err := NewRegressor(a, RegressorOptions{})
+	r, err := New(a, Options{})
 	require.NoError(t, err)
 	require.Zero(t, r.Columns())
 	out := make([]float32, 2)
-	r.Regress(tensorOf(model.Float32, 1, 1, math.NaN()), out)
+	r.Evaluate(tensorOf(model.Float32, 1, 1, math.NaN()), out, nil)
 	require.Equal(t, []float32{0.25, 0.25}, out)
 }
 
@@ -191,7 +190,7 @@ func TestFaults(t *testing.T) {
 			Targets: 2,
 		}
 	}
-	_, err := NewRegressor(good(), RegressorOptions{})
+	_, err := New(good(), Options{})
 	require.NoError(t, err)
 	for _, c := range []struct {
 		name  string
@@ -224,7 +223,7 @@ func TestFaults(t *testing.T) {
 		{"both children one", func(a *Attributes) { a.FalseIDs[5] = 13 }, "tree 4 node 13 is the child of more than one node"},
 		{"shared child", func(a *Attributes) { a.TrueIDs[5] = 11 }, "tree 4 node 11 is the child of more than one node"},
 		{"two roots", func(a *Attributes) { a.Modes[5] = "LEAF" }, "tree 4 node 10 and tree 4 node 13 are both roots of one tree"},
-		{"nothing but a cycle", onlyCycle, "tree 4 has no root: its nodes form a cycle"},
+		{"nothing but a cycle", onlyCycle, "tree 4 node 10 cannot be reached from the root of its tree: it is on a cycle or below one"},
 		{"a node is its own child", func(a *Attributes) { a.TrueIDs[3] = 10 }, "tree 4 node 10 cannot be reached from the root of its tree: it is on a cycle or below one"},
 		{"a cycle beside a good tree", sideCycle, "tree 4 node 10 cannot be reached from the root of its tree: it is on a cycle or below one"},
 		{"weight for a missing node", func(a *Attributes) { a.WeightNodeIDs[4] = 99 }, "weight 4 is for tree 4 node 99, which does not exist"},
@@ -238,9 +237,9 @@ func TestFaults(t *testing.T) {
 			for _, double := range []bool{false, true} {
 				a := good()
 				c.spoil(a)
-				_, err := NewClassifier(a, ClassifierOptions{Double: double})
+				_, err := New(a, Options{Classifies: true, Double: double})
 				require.EqualError(t, err, c.want)
-				_, err = NewRegressor(a, RegressorOptions{Double: double})
+				_, err = New(a, Options{Double: double})
 				require.EqualError(t, err, c.want)
 			}
 		})
@@ -252,6 +251,8 @@ func onlyCycle(a *Attributes) {
 	a.TreeIDs, a.NodeIDs, a.FeatureIDs = a.TreeIDs[:5], a.NodeIDs[:5], a.FeatureIDs[:5]
 	a.Modes, a.Thresholds, a.TrueIDs, a.FalseIDs = a.Modes[:5], a.Thresholds[:5], a.TrueIDs[:5], a.FalseIDs[:5]
 	a.TrueIDs[3], a.FalseIDs[3] = 10, 11
+	a.WeightTreeIDs, a.WeightNodeIDs = a.WeightTreeIDs[:3], a.WeightNodeIDs[:3]
+	a.WeightTargets, a.Weights = a.WeightTargets[:3], a.Weights[:3]
 }
 
 // sideCycle makes node 11 the root of tree 4, beside splits 10 and 12 that are
@@ -268,25 +269,25 @@ func TestOptionFaults(t *testing.T) {
 	three.Targets = 3
 	for _, c := range []struct {
 		a    *Attributes
-		o    ClassifierOptions
+		o    Options
 		want string
 	}{
-		{two, ClassifierOptions{PostTransform: "SOFTPLUS"}, `unknown post_transform "SOFTPLUS"`},
-		{two, ClassifierOptions{BaseValues: []float64{1, 2, 3}}, "3 base_values for 2 classes"},
-		{three, ClassifierOptions{BaseValues: []float64{1}}, "1 base_values for 3 classes"},
+		{two, Options{Classifies: true, PostTransform: "SOFTPLUS"}, `unknown post_transform "SOFTPLUS"`},
+		{two, Options{Classifies: true, BaseValues: []float64{1, 2, 3}}, "3 base_values for 2 classes or targets"},
+		{three, Options{Classifies: true, BaseValues: []float64{1}}, "1 base_values for 3 classes or targets"},
 	} {
-		_, err := NewClassifier(c.a, c.o)
+		_, err := New(c.a, c.o)
 		require.EqualError(t, err, c.want)
 	}
 	for _, c := range []struct {
-		o    RegressorOptions
+		o    Options
 		want string
 	}{
-		{RegressorOptions{Aggregate: "MEDIAN"}, `unknown aggregate_function "MEDIAN"`},
-		{RegressorOptions{PostTransform: "softmax"}, `unknown post_transform "softmax"`},
-		{RegressorOptions{BaseValues: []float64{1}}, "1 base_values for 2 targets"},
+		{Options{Aggregate: "MEDIAN"}, `unknown aggregate_function "MEDIAN"`},
+		{Options{PostTransform: "softmax"}, `unknown post_transform "softmax"`},
+		{Options{BaseValues: []float64{1}}, "1 base_values for 2 classes or targets"},
 	} {
-		_, err := NewRegressor(two, c.o)
+		_, err := New(two, c.o)
 		require.EqualError(t, err, c.want)
 	}
 }
@@ -328,13 +329,13 @@ func TestAggregates(t *testing.T) {
 		{"MAX", []float64{0.5, -1}, []float32{6.5, -0.5}},
 	} {
 		for _, typ := range []model.Type{model.Float32, model.Float64} {
-			got := regress(t, trees, RegressorOptions{Aggregate: c.aggregate, BaseValues: c.base}, tensorOf(typ, 1, 0))
+			got := regress(t, trees, Options{Aggregate: c.aggregate, BaseValues: c.base}, tensorOf(typ, 1, 0))
 			require.Equal(t, c.want, got, "%s %v %v", c.aggregate, c.base, typ)
 		}
 	}
 	// A target that no leaf weighs answers 0 and keeps no base value.
 	unhit := leaves(2, []float64{1})
-	require.Equal(t, []float32{3, 0}, regress(t, unhit, RegressorOptions{BaseValues: []float64{2, 7}}, tensorOf(model.Float32, 1, 0)))
+	require.Equal(t, []float32{3, 0}, regress(t, unhit, Options{BaseValues: []float64{2, 7}}, tensorOf(model.Float32, 1, 0)))
 }
 
 // TestTransforms compares with the functions' definitions: softmax of
@@ -354,22 +355,22 @@ func TestTransforms(t *testing.T) {
 		{"SOFTMAX_ZERO", []float64{0, 2. / 6, 4. / 6}, 1e-7},
 		{"LOGISTIC", []float64{1. / 2, 2. / 3, 4. / 5}, 1e-7},
 	} {
-		require.InDeltaSlice(t, c.want, regress(t, many, RegressorOptions{PostTransform: c.transform}, x), c.tolerance, c.transform)
+		require.InDeltaSlice(t, c.want, regress(t, many, Options{PostTransform: c.transform}, x), c.tolerance, c.transform)
 	}
 	// Quantiles of the normal distribution, which the approximation meets to
 	// some three digits.
 	quantiles := leaves(3, []float64{0.5, 0.975, 0.158655})
-	require.InDeltaSlice(t, []float64{0, 1.959964, -1}, regress(t, quantiles, RegressorOptions{PostTransform: "PROBIT"}, x), 1e-2)
+	require.InDeltaSlice(t, []float64{0, 1.959964, -1}, regress(t, quantiles, Options{PostTransform: "PROBIT"}, x), 1e-2)
 	// A single target is transformed by PROBIT alone.
 	for transform, want := range map[string]float64{"SOFTMAX": 0.975, "SOFTMAX_ZERO": 0.975, "LOGISTIC": 0.975, "PROBIT": 1.959964} {
-		got := regress(t, leaves(1, []float64{0.975}), RegressorOptions{PostTransform: transform}, x)
+		got := regress(t, leaves(1, []float64{0.975}), Options{PostTransform: transform}, x)
 		require.InDelta(t, want, got[0], 1e-2, transform)
 	}
 	// Large scores do not overflow.
 	large := leaves(2, []float64{1000, 1000})
-	require.Equal(t, []float32{0.5, 0.5}, regress(t, large, RegressorOptions{PostTransform: "SOFTMAX"}, x))
+	require.Equal(t, []float32{0.5, 0.5}, regress(t, large, Options{PostTransform: "SOFTMAX"}, x))
 	negative := leaves(2, []float64{-1000, 1000})
-	require.Equal(t, []float32{0, 1}, regress(t, negative, RegressorOptions{PostTransform: "LOGISTIC"}, x))
+	require.Equal(t, []float32{0, 1}, regress(t, negative, Options{PostTransform: "LOGISTIC"}, x))
 }
 
 // TestClasses: which class wins, and what becomes of the scores of two.
@@ -380,7 +381,7 @@ func TestClasses(t *testing.T) {
 		trees     *Attributes
 		transform string
 		base      []float64
-		class     int
+		class     int64
 		scores    []float32
 	}{
 		{"the highest of three", leaves(3, []float64{1, 3, 2}), "", nil, 1, []float32{1, 3, 2}},
@@ -413,13 +414,12 @@ func TestClasses(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for _, typ := range []model.Type{model.Float32, model.Float64} {
-				k, err := NewClassifier(c.trees, ClassifierOptions{PostTransform: c.transform, BaseValues: c.base, Double: typ == model.Float64})
+				k, err := New(c.trees, Options{Classifies: true, PostTransform: c.transform, BaseValues: c.base, Double: typ == model.Float64})
 				require.NoError(t, err)
-				require.Equal(t, c.trees.Targets, k.Targets())
 				require.Zero(t, k.Columns())
-				classes, scores := []int{-1}, make([]float32, c.trees.Targets)
-				k.Classify(tensorOf(typ, 1, 0), classes, scores)
-				require.Equal(t, []int{c.class}, classes)
+				classes, scores := []int64{-1}, make([]float32, c.trees.Targets)
+				k.Evaluate(tensorOf(typ, 1, 0), scores, classes)
+				require.Equal(t, []int64{c.class}, classes)
 				require.InDeltaSlice(t, c.scores, scores, 1e-6)
 			}
 		})
@@ -462,7 +462,7 @@ func TestDegenerateDepth(t *testing.T) {
 		"BRANCH_GTE": {n, 0, 0, 0, 0, 0, 0, n},
 		"BRANCH_NEQ": {0, 1, 0, 0, 0, 0, 0, 0},
 	} {
-		require.Equal(t, want, regress(t, chain(mode, n), RegressorOptions{}, x), mode)
+		require.Equal(t, want, regress(t, chain(mode, n), Options{}, x), mode)
 	}
 }
 
@@ -476,20 +476,20 @@ func TestConcurrent(t *testing.T) {
 	a.Thresholds = append(a.Thresholds, b.Thresholds...)
 	a.WeightTreeIDs, a.WeightNodeIDs = append(a.WeightTreeIDs, 9, 9), append(a.WeightNodeIDs, 1, 2)
 	a.WeightTargets, a.Weights = append(a.WeightTargets, 0, 1), append(a.Weights, 10, 10)
-	k, err := NewClassifier(a, ClassifierOptions{})
+	k, err := New(a, Options{Classifies: true})
 	require.NoError(t, err)
 	var wait sync.WaitGroup
 	wrong := make([]int, 8)
 	for g := range wrong {
 		wait.Go(func() {
 			// Half of the goroutines ask about values below the threshold.
-			x, class, want := tensorOf(model.Float32, 1, 1, 1), 1, []float32{1, 12, 3, 1, 12, 3}
+			x, class, want := tensorOf(model.Float32, 1, 1, 1), int64(1), []float32{1, 12, 3, 1, 12, 3}
 			if g%2 == 0 {
 				x, class, want = tensorOf(model.Float32, 1, -1, -1), 0, []float32{11, 2, 3, 11, 2, 3}
 			}
-			classes, scores := make([]int, 2), make([]float32, 6)
+			classes, scores := make([]int64, 2), make([]float32, 6)
 			for range 500 {
-				k.Classify(x, classes, scores)
+				k.Evaluate(x, scores, classes)
 				if classes[0] != class || classes[1] != class || !slices.Equal(scores, want) {
 					wrong[g]++
 				}
@@ -504,12 +504,12 @@ func TestNoAllocation(t *testing.T) {
 	if underRace() {
 		t.Skip("the race detector makes sync.Pool drop what it is given")
 	}
-	k, err := NewClassifier(leaves(3, []float64{1, 2, 3}), ClassifierOptions{})
+	k, err := New(leaves(3, []float64{1, 2, 3}), Options{Classifies: true})
 	require.NoError(t, err)
-	r, err := NewRegressor(chain("BRANCH_EQ", 8), RegressorOptions{})
+	r, err := New(chain("BRANCH_EQ", 8), Options{})
 	require.NoError(t, err)
 	x := tensorOf(model.Float32, 1, 3)
-	classes, scores := make([]int, 1), make([]float32, 3)
-	require.Zero(t, testing.AllocsPerRun(1000, func() { k.Classify(x, classes, scores) }))
-	require.Zero(t, testing.AllocsPerRun(1000, func() { r.Regress(x, scores) }))
+	classes, scores := make([]int64, 1), make([]float32, 3)
+	require.Zero(t, testing.AllocsPerRun(1000, func() { k.Evaluate(x, scores, classes) }))
+	require.Zero(t, testing.AllocsPerRun(1000, func() { r.Evaluate(x, scores, nil) }))
 }

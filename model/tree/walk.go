@@ -16,6 +16,9 @@ const (
 	maximum
 )
 
+// aggregates are ONNX's aggregate_function by name. It is never written to.
+var aggregates = map[string]aggregate{"": sum, "SUM": sum, "AVERAGE": average, "MIN": minimum, "MAX": maximum}
+
 // scratch is the working memory of one evaluation.
 type scratch[F float] struct {
 	// row holds the features of one row as float64, and NaN after the last.
@@ -46,17 +49,11 @@ func (s *scratch[F]) load(x *model.Tensor, i int) (missing bool) {
 	case model.Float64:
 		copy(row, x.Float64s[i*width:])
 	case model.Float32:
-		for j, v := range x.Float32s[i*width:][:len(row)] {
-			row[j] = float64(v)
-		}
+		fill(row, x.Float32s[i*width:])
 	case model.Int64:
-		for j, v := range x.Int64s[i*width:][:len(row)] {
-			row[j] = float64(float32(v))
-		}
+		fill(row, x.Int64s[i*width:])
 	case model.Int32:
-		for j, v := range x.Int32s[i*width:][:len(row)] {
-			row[j] = float64(float32(v))
-		}
+		fill(row, x.Int32s[i*width:])
 	}
 	s.row[len(row)] = math.NaN()
 	for _, v := range row {
@@ -65,6 +62,13 @@ func (s *scratch[F]) load(x *model.Tensor, i int) (missing bool) {
 		}
 	}
 	return false
+}
+
+// fill sets a row from values that are, or are compared as, float32.
+func fill[T float32 | int32 | int64](row []float64, values []T) {
+	for j, v := range values[:len(row)] {
+		row[j] = float64(float32(v))
+	}
 }
 
 // mute sets the scores that no tree voted for to zero, base values included, as
