@@ -13,11 +13,11 @@ import (
 )
 
 // report prints how good the model was found to be.
-func report(w io.Writer, t *table, s settings, c *command, m *model.Metrics) error {
+func report(w io.Writer, t *table, c *command, m *model.Metrics) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s: %s, %s, %s\n", t.file, count(len(t.rows), "row"), count(len(t.features), "feature"), classCount(t))
+	fmt.Fprintf(&text, "%s: %s, %s, %d classes of %s\n", t.file, count(len(t.rows), "row"), count(len(t.features), "feature"), t.classes.Len(), t.label)
 	fmt.Fprintf(&text, "%s of depth %d at most, %d of %s at each node, %s or more in a leaf, seed %d\n\n",
-		count(s.trees, "tree"), s.depth, s.features, count(len(t.features), "feature"), count(s.minLeaf, "row"), c.Seed)
+		count(c.Trees, "tree"), c.Depth, c.Features, count(len(t.features), "feature"), count(c.MinLeaf, "row"), c.Seed)
 	fmt.Fprintf(&text, "accuracy %.4f in stratified %d-fold cross-validation (standard deviation %.4f, folds from %.4f to %.4f)\n\n",
 		m.Values[accuracyMean], c.Folds, m.Values[accuracySpread], m.Values[accuracyLowest], m.Values[accuracyHighest])
 
@@ -39,10 +39,6 @@ func report(w io.Writer, t *table, s settings, c *command, m *model.Metrics) err
 	}
 	_, err := io.WriteString(w, text.String())
 	return err
-}
-
-func classCount(t *table) string {
-	return fmt.Sprintf("%d classes of %s", t.classes.Len(), t.label)
 }
 
 // progress shows on a terminal how many trees are grown, and nothing

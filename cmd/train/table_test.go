@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"math"
 	"os"
 	"testing"
@@ -241,8 +240,6 @@ func TestReadTableFaults(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := readTable("t.csv", []byte(test.text), test.label)
 			require.EqualError(t, err, test.want)
-			var at *fault
-			assert.ErrorAs(t, err, &at)
 		})
 	}
 }
@@ -260,10 +257,7 @@ func FuzzReadTable(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, label string) {
 		read, err := readTable("t.csv", data, label)
 		if err != nil {
-			at, ok := errors.AsType[*fault](err)
-			require.True(t, ok, "%v", err)
-			require.Positive(t, at.line)
-			require.Positive(t, at.column)
+			require.Regexp(t, `^t\.csv:[1-9]\d*:[1-9]\d*: `, err.Error())
 			return
 		}
 		require.Len(t, read.labels, len(read.rows))
