@@ -53,7 +53,7 @@ type completeCmd struct {
 // Run prints what the last word may become: a candidate on each line, with a
 // tab and what it means, or the constant files.
 func (c *completeCmd) Run(app *kong.Context, s streams) error {
-	for _, word := range complete(app.Model.Node, c.Words) {
+	for _, word := range complete(app.Kong, c.Words) {
 		if _, err := fmt.Fprintln(s.out, strings.Join(word, "\t")); err != nil {
 			return err
 		}
@@ -66,13 +66,9 @@ const files = ":files"
 
 // complete returns the words that the last one may become, each alone or with
 // what it means.
-func complete(app *kong.Node, words []string) [][]string {
-	at := place{command: app}
-	current := words[len(words)-1]
-	for _, word := range words[:len(words)-1] {
-		at.pass(word)
-	}
-	return slices.DeleteFunc(at.candidates(current), func(c []string) bool {
+func complete(app *kong.Kong, words []string) [][]string {
+	before, current := words[:len(words)-1], words[len(words)-1]
+	return slices.DeleteFunc(placeAfter(app, before).candidates(current), func(c []string) bool {
 		return c[0] != files && !strings.HasPrefix(c[0], current)
 	})
 }
@@ -88,25 +84,21 @@ type place struct {
 	ended bool
 }
 
-// pass moves on by one word.
-func (p *place) pass(word string) {
-	switch {
-	case p.flag != nil:
-		p.flag = nil
-	case word == "--":
-		p.ended = true
-	case !p.ended && strings.HasPrefix(word, "-") && word != "-":
-		if f := p.find(word); f != nil && !f.IsBool() {
+// placeAfter follows the words through the grammar, as far as they are right.
+func placeAfter(app *kong.Kong, words []string) *place {
+	trace, _ := kong.Trace(app, words) // whose error is always nil
+	p := &place{command: cmp.Or(trace.Selected(), app.Model.Node), ended: slices.Contains(words, "--")}
+	for _, path := range trace.Path {
+		if path.Positional != nil {
+			p.arguments++
+		}
+	}
+	if len(words) > 0 && !p.ended {
+		if f := p.find(words[len(words)-1]); f != nil && !f.IsBool() {
 			p.flag = f
 		}
-	default:
-		at := slices.IndexFunc(p.command.Children, func(n *kong.Node) bool { return n.Name == word })
-		if at >= 0 {
-			p.command = p.command.Children[at]
-			return
-		}
-		p.arguments++
 	}
+	return p
 }
 
 // flags returns those that the command takes.

@@ -146,7 +146,7 @@ func (c *serveCmd) config() server.Config {
 }
 
 // Run serves until the context ends.
-func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
+func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error {
 	source := c.source()
 	source.Digest = c.ModelDigest
 	out := s.out
@@ -156,12 +156,14 @@ func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
 	buffer := telemetry.NewLogBuffer(out)
 	defer func() { _ = buffer.Flush() }() // there is nowhere left to say that it failed
 	logger := c.logger(buffer, isTerminal(out))
-	env.warnUnknown(logger)
+	warnUnknown(logger, app.Selected())
 	if c.Check {
 		return check(ctx, s, source)
 	}
-	ctx, stop := untilSignal(ctx)
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	// The first signal ends the server, and a second one, whose default action is back by then, the process.
+	context.AfterFunc(ctx, stop)
 	// These belong to the process, so no package below sets them. A standard output that is closed costs lines of the log,
 	// which are counted, and not the server.
 	signal.Ignore(syscall.SIGPIPE)
@@ -169,13 +171,14 @@ func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
 	log.SetOutput(telemetry.StdLogger(logger, slog.LevelWarn).Writer())
 	otel.SetErrorHandler(telemetry.NewErrorHandler(logger))
 	otel.SetLogger(telemetry.NewSDKLogger(logger))
+	c.AccessLog.Slow = c.Slow
 	pace := memory.Set("/sys/fs/cgroup")
 	logger.Info("memory", "gc_percent", pace.GCPercent, "memory_limit_bytes", pace.Limit)
 	srv, err := server.New(ctx, server.Options{
 		Config: c.config(), Source: source, Logger: logger,
 		NewTelemetry: func(onPanic http.HandlerFunc) (*telemetry.Telemetry, error) {
 			return telemetry.New(ctx, telemetry.Options{
-				Version: version, Commit: commit, Logger: logger, LogBuffer: buffer, AccessLog: c.accessLog(), Stderr: s.err, OnPanic: onPanic,
+				Version: version, Commit: commit, Logger: logger, LogBuffer: buffer, AccessLog: c.AccessLog, Stderr: s.err, OnPanic: onPanic,
 			})
 		},
 	})
@@ -183,25 +186,6 @@ func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
 		return err
 	}
 	return srv.Run(ctx)
-}
-
-// untilSignal returns a context that the first SIGTERM or SIGINT ends, with the
-// signal as the cause. By then the default action is back, so that a second
-// one ends the process at once.
-func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	go func() {
-		select {
-		case s := <-signals:
-			signal.Stop(signals)
-			cancel(fmt.Errorf("%v signal received", s))
-		case <-ctx.Done():
-			signal.Stop(signals)
-		}
-	}()
-	return ctx, func() { cancel(context.Canceled) }
 }
 
 // check does what a start does, short of listening.
@@ -224,17 +208,8 @@ func check(ctx context.Context, s streams, source repository.Source) error {
 	return err
 }
 
-func (c *serveCmd) accessLog() telemetry.AccessLog {
-	log := c.AccessLog
-	log.Slow = c.Slow
-	return log
-}
-
 func (c *serveCmd) logger(w io.Writer, terminal bool) *slog.Logger {
-	level, err := telemetry.ParseLevel(c.LogLevel)
-	if err != nil {
-		level = slog.LevelInfo
-	}
+	level, _ := telemetry.ParseLevel(c.LogLevel) // Validate has read it
 	format := telemetry.Format(c.LogFormat)
 	switch {
 	case c.LogFormat != "auto":
