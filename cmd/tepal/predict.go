@@ -69,48 +69,82 @@ func (c *predictCmd) Run(ctx context.Context, s streams) error {
 
 // predict answers the rows of in on out, and tells a person about it on notes.
 func (c *predictCmd) predict(ctx context.Context, served *repository.Served, in io.Reader, out, notes io.Writer) error {
-	next, err := c.reader(in, served.Codec, notes)
-	if err != nil {
-		return err
-	}
 	write, flush := c.writer(out, served.Codec)
 	p := &progress{out: notes, on: isTerminal(notes) && !isTerminal(out), start: time.Now()}
 	defer p.end()
-	var req rows.Request
 	var answers model.Predictions
-	for {
-		err := next(&req)
-		if errors.Is(err, io.EOF) {
-			return flush()
-		}
-		if err == nil {
-			err = served.Predict(ctx, &req.Batch, &answers)
-		}
-		if err == nil {
-			err = write(&req, &answers)
-		}
-		if err != nil {
-			return errors.Join(err, flush())
+	err := c.read(in, served.Codec, notes, func(req *rows.Request) error {
+		if err := served.Predict(ctx, &req.Batch, &answers); err != nil {
+			return err
 		}
 		p.row()
-	}
+		return write(req, &answers)
+	})
+	return errors.Join(err, flush())
 }
 
-// reader returns what reads one instance at a time, and io.EOF after the last.
-func (c *predictCmd) reader(in io.Reader, codec *rows.Codec, notes io.Writer) (next func(*rows.Request) error, err error) {
+// read calls each with every instance, until there are no more or an error.
+func (c *predictCmd) read(in io.Reader, codec *rows.Codec, notes io.Writer, each func(*rows.Request) error) error {
 	ending := strings.ToLower(filepath.Ext(c.Input))
 	if c.From == "log" || c.From == "jsonl" || c.From == "auto" && (ending == ".jsonl" || ending == ".ndjson" || ending == ".json") {
-		lines := &jsonLines{in: bufio.NewReader(in), codec: codec, log: c.From == "log"}
-		return lines.next, nil
+		return readLines(in, codec, c.From == "log", each)
 	}
 	reader, err := rows.NewCSVReader(in, codec)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if len(reader.PassedOver()) > 0 {
 		fmt.Fprintf(notes, "tepal: columns that are no features are passed over: %s\n", strings.Join(reader.PassedOver(), ", "))
 	}
-	return reader.Next, nil
+	var req rows.Request
+	for err == nil {
+		if err = reader.Next(&req); err == nil {
+			err = each(&req)
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// readLines calls each with the instance on each line that is not empty, or
+// with those that the lines of a log tell of.
+func readLines(in io.Reader, codec *rows.Codec, log bool, each func(*rows.Request) error) error {
+	var decoder rows.Decoder
+	var body bytes.Buffer
+	var req rows.Request
+	lines := bufio.NewReader(in)
+	for number := 1; ; number++ {
+		line, err := lines.ReadBytes('\n')
+		last := errors.Is(err, io.EOF)
+		if err != nil && !last {
+			return err
+		}
+		instances := []json.RawMessage{bytes.TrimSpace(line)}
+		if log {
+			instances = loggedInstances(line)
+		}
+		for _, instance := range instances {
+			if len(instance) == 0 {
+				continue
+			}
+			// As an array of one, an instance may be an object or a list of values.
+			body.Reset()
+			body.WriteByte('[')
+			body.Write(instance)
+			body.WriteByte(']')
+			if err := decoder.Decode(codec, &body, &req, 1); err != nil {
+				return fmt.Errorf("line %d: %w", number, explain(err))
+			}
+			if err := each(&req); err != nil {
+				return err
+			}
+		}
+		if last {
+			return nil
+		}
+	}
 }
 
 // writer returns what writes one prediction at a time, and what writes all that
@@ -134,60 +168,6 @@ func (c *predictCmd) writer(out io.Writer, codec *rows.Codec) (write func(*rows.
 		}
 		return w.Write(codec.CSVRecord(answers, 0))
 	}, func() error { w.Flush(); return w.Error() }
-}
-
-// jsonLines reads one instance a line, or those of a log; empty lines are
-// passed over.
-type jsonLines struct {
-	in      *bufio.Reader
-	codec   *rows.Codec
-	decoder rows.Decoder
-	body    bytes.Buffer
-	line    int
-	log     bool
-	// pending are the instances of the log's line that are still to come.
-	pending []json.RawMessage
-}
-
-func (j *jsonLines) next(req *rows.Request) error {
-	text, err := j.instance()
-	if err != nil {
-		return err
-	}
-	// As an array of one, a line may be an object or a list of values.
-	j.body.Reset()
-	j.body.WriteByte('[')
-	j.body.Write(text)
-	j.body.WriteByte(']')
-	if err := j.decoder.Decode(j.codec, &j.body, req, 1); err != nil {
-		return fmt.Errorf("line %d: %w", j.line, explain(err))
-	}
-	return nil
-}
-
-// instance returns the JSON of the next instance.
-func (j *jsonLines) instance() ([]byte, error) {
-	for len(j.pending) == 0 {
-		text, err := j.in.ReadBytes('\n')
-		if errors.Is(err, io.EOF) && len(text) > 0 {
-			err = nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		j.line++
-		text = bytes.TrimSpace(text)
-		switch {
-		case len(text) == 0:
-		case j.log:
-			j.pending = loggedInstances(text)
-		default:
-			return text, nil
-		}
-	}
-	next := j.pending[0]
-	j.pending = j.pending[1:]
-	return next, nil
 }
 
 // loggedInstances returns the instances that a line of a log tells of; none
