@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,38 +91,14 @@ func (c *serveCmd) Validate() error {
 	if _, err := telemetry.ParseLevel(c.LogLevel); err != nil {
 		return fmt.Errorf("--log-level: %w", err)
 	}
-	if err := c.checkZeros(); err != nil {
-		return err
+	switch {
+	case c.MaxQueue != nil && *c.MaxQueue < 0:
+		return fmt.Errorf("--max-queue: %d is below 0", *c.MaxQueue)
+	case c.Slow < 0:
+		return fmt.Errorf("--slow: %v is below 0s", c.Slow)
 	}
 	if err := c.config().Validate(); err != nil {
 		return fmt.Errorf("--%w", err)
-	}
-	return nil
-}
-
-// checkZeros refuses what server.Config would take for "not set".
-func (c *serveCmd) checkZeros() error {
-	switch {
-	case c.HTTPAddr == "":
-		return errors.New("--http-addr: the address is empty")
-	case c.OpsAddr == "":
-		return errors.New("--ops-addr: the address is empty")
-	case c.ShutdownTimeout <= 0:
-		return fmt.Errorf("--shutdown-timeout: %v is not above 0s", c.ShutdownTimeout)
-	case c.MaxConcurrency != nil && *c.MaxConcurrency < 1:
-		return fmt.Errorf("--max-concurrency: %d is below 1", *c.MaxConcurrency)
-	case c.MaxQueue != nil && *c.MaxQueue < 0:
-		return fmt.Errorf("--max-queue: %d is below 0", *c.MaxQueue)
-	case c.QueueTimeout <= 0:
-		return fmt.Errorf("--queue-timeout: %v is not above 0s", c.QueueTimeout)
-	case c.MaxBodyBytes < 1:
-		return fmt.Errorf("--max-body-bytes: %d is below 1", c.MaxBodyBytes)
-	case c.MaxBatch < 1:
-		return fmt.Errorf("--max-batch: %d is below 1", c.MaxBatch)
-	case c.DriftWindow <= 0:
-		return fmt.Errorf("--drift-window: %v is not above 0s", c.DriftWindow)
-	case c.Slow < 0:
-		return fmt.Errorf("--slow: %v is below 0s", c.Slow)
 	}
 	return nil
 }
@@ -130,17 +107,16 @@ func (c *serveCmd) config() server.Config {
 	config := server.Config{
 		HTTPAddr: c.HTTPAddr, OpsAddr: c.OpsAddr,
 		DrainDelay: c.DrainDelay, ShutdownTimeout: c.ShutdownTimeout,
-		QueueTimeout: c.QueueTimeout, MaxBodyBytes: c.MaxBodyBytes, MaxBatch: c.MaxBatch, LogPayloads: c.LogPayloads,
+		MaxConcurrency: server.DefaultMaxConcurrency(),
+		QueueTimeout:   c.QueueTimeout, MaxBodyBytes: c.MaxBodyBytes, MaxBatch: c.MaxBatch, LogPayloads: c.LogPayloads,
 		DriftWindow: c.DriftWindow,
 	}
 	if c.MaxConcurrency != nil {
 		config.MaxConcurrency = *c.MaxConcurrency
 	}
 	if c.MaxQueue != nil {
-		config.MaxQueue = *c.MaxQueue
-		if *c.MaxQueue == 0 {
-			config.MaxQueue = -1
-		}
+		// There, 0 is the default, and less is none.
+		config.MaxQueue = cmp.Or(*c.MaxQueue, -1)
 	}
 	return config
 }
