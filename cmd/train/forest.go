@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -62,15 +61,14 @@ func (c *columns) all() []base.Attribute {
 }
 
 // grid fills golearn's data grid. labels may be nil for rows to predict.
-func (c *columns) grid(rows [][]float64, labels []int) (*base.DenseInstances, error) {
+func (c *columns) grid(rows [][]float64, labels []int) *base.DenseInstances {
 	g := base.NewDenseInstances()
 	var specs []base.AttributeSpec
 	for _, a := range c.all() {
 		specs = append(specs, g.AddAttribute(a))
 	}
-	err := errors.Join(g.AddClassAttribute(c.class), g.Extend(len(rows)))
-	if err != nil {
-		return nil, fmt.Errorf("golearn: %w", err)
+	if err := errors.Join(g.AddClassAttribute(c.class), g.Extend(len(rows))); err != nil {
+		panic(err)
 	}
 	for i, row := range rows {
 		for j, v := range row {
@@ -80,7 +78,17 @@ func (c *columns) grid(rows [][]float64, labels []int) (*base.DenseInstances, er
 			g.Set(specs[len(row)], i, base.PackU64ToBytes(uint64(labels[i])))
 		}
 	}
-	return g, nil
+	return g
+}
+
+// must returns what golearn gave. Its errors, like its panics, are about parts
+// that do not fit together, and here all are made from the same columns; should
+// one come all the same, train reports it.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 // forest is a set of golearn's trees. Each casts one vote for a row.
@@ -92,17 +100,14 @@ type forest struct {
 // trainForest grows a forest on bootstrap samples of a table's rows. All chance
 // comes from one stream, so that the same seed gives the same forest. grown is
 // called after each tree.
-func trainForest(t *table, s settings, stream uint64, grown func()) (*forest, error) {
-	g, err := newGrower(t, s, stream)
-	if err != nil {
-		return nil, err
-	}
+func trainForest(t *table, s settings, stream uint64, grown func()) *forest {
+	g := newGrower(t, s, stream)
 	f := &forest{columns: g.columns}
 	for range s.Trees {
 		f.trees = append(f.trees, g.node(g.bootstrap(), 0))
 		grown()
 	}
-	return f, nil
+	return f
 }
 
 // grower grows trees from golearn's parts: its grid, its views, its rule for
@@ -119,10 +124,9 @@ type grower struct {
 	rule    trees.InformationGainRuleGenerator
 }
 
-func newGrower(t *table, s settings, stream uint64) (*grower, error) {
+func newGrower(t *table, s settings, stream uint64) *grower {
 	c := newColumns(t)
-	grid, err := c.grid(t.rows, t.labels)
-	return &grower{settings: s, columns: c, grid: grid, rows: t.rows, labels: t.labels, random: s.chance(stream)}, err
+	return &grower{settings: s, columns: c, grid: c.grid(t.rows, t.labels), rows: t.rows, labels: t.labels, random: s.chance(stream)}
 }
 
 // bootstrap draws as many rows as there are, with replacement.
@@ -259,27 +263,18 @@ func (v orderedView) MapOverRows(specs []base.AttributeSpec, each func([][]byte,
 
 // votes counts, for each row, the trees that answer each class, by golearn's
 // own Predict.
-func (f *forest) votes(rows [][]float64) ([][]int, error) {
-	grid, err := f.columns.grid(rows, nil)
-	if err != nil {
-		return nil, err
-	}
+func (f *forest) votes(rows [][]float64) [][]int {
 	votes := make([][]int, len(rows))
 	for i := range votes {
 		votes[i] = make([]int, len(f.columns.classes))
 	}
+	grid := f.columns.grid(rows, nil)
 	for _, tree := range f.trees {
-		predictions, err := tree.Predict(grid)
-		if err != nil {
-			return nil, fmt.Errorf("golearn: %w", err)
-		}
-		spec, err := predictions.GetAttribute(f.columns.class)
-		if err != nil {
-			return nil, fmt.Errorf("golearn: %w", err)
-		}
+		predictions := must(tree.Predict(grid))
+		spec := must(predictions.GetAttribute(f.columns.class))
 		for i := range votes {
 			votes[i][base.UnpackBytesToU64(predictions.Get(spec, i))]++
 		}
 	}
-	return votes, nil
+	return votes
 }

@@ -41,7 +41,7 @@ type goldenPicker struct {
 // goldenRows chooses rows for the artifact: one of each class at least, those
 // with the closest votes, ties, and values on and next to a split. votes are
 // the forest's for the training rows.
-func goldenRows(f *forest, t *table, votes [][]int, random *rand.Rand) (*model.Golden, error) {
+func goldenRows(f *forest, t *table, votes [][]int, random *rand.Rand) *model.Golden {
 	p := goldenPicker{forest: f, table: t, votes: votes, golden: model.Golden{
 		Source: "the votes of golearn's own Predict, tree by tree; a tie goes to the first class",
 		// ONNX computes probabilities as float32.
@@ -50,13 +50,9 @@ func goldenRows(f *forest, t *table, votes [][]int, random *rand.Rand) (*model.G
 	p.hardest = indicesBy(len(votes), func(row int) int { return margin(votes[row]) })
 	p.pickClasses()
 	p.pickClose()
-	if err := p.pickTies(random); err != nil {
-		return nil, err
-	}
-	if err := p.pickThresholds(); err != nil {
-		return nil, err
-	}
-	return &p.golden, nil
+	p.pickTies(random)
+	p.pickThresholds()
+	return &p.golden
 }
 
 // indicesBy returns the indices below n in the order of their keys.
@@ -138,17 +134,13 @@ func (p *goldenPicker) pickClose() {
 // pickTies searches for ties on the way from a row of one class to a row of
 // another, where the votes change sides. There may be none to find: an odd
 // number of trees cannot tie between two classes.
-func (p *goldenPicker) pickTies(random *rand.Rand) error {
+func (p *goldenPicker) pickTies(random *rand.Rand) {
 	rows := make([][]float64, tieSearch)
 	for i := range rows {
 		rows[i] = p.table.between(random)
 	}
-	votes, err := p.forest.votes(rows)
-	if err != nil {
-		return err
-	}
 	picked := 0
-	for i, v := range votes {
+	for i, v := range p.forest.votes(rows) {
 		if margin(v) > 0 || picked == tiedRows {
 			continue
 		}
@@ -158,7 +150,6 @@ func (p *goldenPicker) pickTies(random *rand.Rand) error {
 			picked++
 		}
 	}
-	return nil
 }
 
 // between draws a point between two rows of different classes.
@@ -180,21 +171,18 @@ func (t *table) between(random *rand.Rand) []float64 {
 // value is a split and the same row with the next number after it, where that
 // step changes the answer if it does anywhere: "less or equal" read as "less",
 // or a threshold rounded to float32, cannot pass both.
-func (p *goldenPicker) pickThresholds() error {
+func (p *goldenPicker) pickThresholds() {
 	splits := p.forest.splits()
 	byNodes := indicesBy(len(splits), func(feature int) int { return -len(splits[feature]) })
 	for _, feature := range byNodes[:min(thresholdFeatures, len(byNodes))] {
 		if len(splits[feature]) == 0 {
 			break
 		}
-		if err := p.pickThreshold(feature, mostFrequent(splits[feature])); err != nil {
-			return err
-		}
+		p.pickThreshold(feature, mostFrequent(splits[feature]))
 	}
-	return nil
 }
 
-func (p *goldenPicker) pickThreshold(feature int, thresholds []float64) error {
+func (p *goldenPicker) pickThreshold(feature int, thresholds []float64) {
 	// Rows stand in pairs: on a split, and just after it.
 	var rows [][]float64
 	for _, threshold := range thresholds[:min(thresholdSplits, len(thresholds))] {
@@ -204,10 +192,7 @@ func (p *goldenPicker) pickThreshold(feature int, thresholds []float64) error {
 			rows = append(rows, on, after)
 		}
 	}
-	votes, err := p.forest.votes(rows)
-	if err != nil {
-		return err
-	}
+	votes := p.forest.votes(rows)
 	best := 0
 	for on := 0; on < len(rows); on += 2 {
 		if effect(votes[on], votes[on+1]) > effect(votes[best], votes[best+1]) {
@@ -217,7 +202,6 @@ func (p *goldenPicker) pickThreshold(feature int, thresholds []float64) error {
 	name, threshold := p.table.features[feature], rows[best][feature]
 	p.add(rows[best], votes[best], "%s is exactly on the split %v", name, threshold)
 	p.add(rows[best+1], votes[best+1], "%s is the next number after the split %v", name, threshold)
-	return nil
 }
 
 // effect ranks how much a step across a split changes: 2 for the label, 1 for

@@ -15,11 +15,7 @@ import (
 // pick chooses the golden rows of a forest grown on a table.
 func pick(t *testing.T, f *forest, from *table) *model.Golden {
 	t.Helper()
-	votes, err := f.votes(from.rows)
-	require.NoError(t, err)
-	golden, err := goldenRows(f, from, votes, settings{Seed: 2}.chance(streamTies))
-	require.NoError(t, err)
-	return golden
+	return goldenRows(f, from, f.votes(from.rows), settings{Seed: 2}.chance(streamTies))
 }
 
 func TestTopTwo(t *testing.T) {
@@ -59,9 +55,7 @@ func TestGoldenRows(t *testing.T) {
 		require.Len(t, values, 4)
 
 		// What golearn answers for the row as it reads back.
-		answers, err := f.votes([][]float64{values})
-		require.NoError(t, err)
-		votes := answers[0]
+		votes := f.votes([][]float64{values})[0]
 		var label string
 		require.NoError(t, json.Unmarshal(row.Label, &label))
 		assert.Equal(t, iris.classes.Strings[mostVotes(votes)], label, row.Why)

@@ -209,28 +209,22 @@ func (c *command) units(features []string) (map[string]string, error) {
 }
 
 // train makes the artifact's bytes, and the metadata in it.
-func (c *command) train(t *table, units map[string]string, grown func()) ([]byte, *onnx.Metadata, error) {
-	metrics, err := crossValidate(t, c.settings, c.Folds, grown)
-	if err != nil {
-		return nil, nil, err
-	}
-	f, err := trainForest(t, c.settings, streamForest, grown)
-	if err != nil {
-		return nil, nil, err
-	}
-	votes, err := f.votes(t.rows)
-	if err != nil {
-		return nil, nil, err
-	}
-	golden, err := goldenRows(f, t, votes, c.chance(streamTies))
-	if err != nil {
-		return nil, nil, err
-	}
+func (c *command) train(t *table, units map[string]string, grown func()) (artifact []byte, md *onnx.Metadata, err error) {
+	defer func() {
+		// golearn answers what it does not expect with a panic, and nothing of
+		// that may reach the user as a stack.
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the training failed: %v", r)
+		}
+	}()
+	metrics := crossValidate(t, c.settings, c.Folds, grown)
+	f := trainForest(t, c.settings, streamForest, grown)
+	votes := f.votes(t.rows)
 	m := f.export(c.Name, t.classes)
 	m.ModelVersion = c.ModelVersion
-	md := &onnx.Metadata{
-		Name: c.Name, Version: c.ModelVersion,
-		Schema: newSchema(t, units), Metrics: metrics, Training: newTraining(t, c, votes), Golden: golden,
+	md = &onnx.Metadata{
+		Name: c.Name, Version: c.ModelVersion, Schema: newSchema(t, units), Metrics: metrics,
+		Training: newTraining(t, c, votes), Golden: goldenRows(f, t, votes, c.chance(streamTies)),
 	}
 	if err := m.SetMetadata(md); err != nil {
 		return nil, nil, err

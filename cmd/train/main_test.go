@@ -241,6 +241,16 @@ func TestWriteFile(t *testing.T) {
 	assert.Empty(t, left, "no temporary file stays behind")
 }
 
+// Whatever panics on the way to the artifact, here over a class that there is not,
+// is an error.
+func TestPanicsBecomeErrors(t *testing.T) {
+	broken := readText(t, "x,kind\n1,a\n2,a\n3,b\n4,b\n")
+	broken.labels[0] = 7
+	c := &command{settings: settings{Trees: 1, Depth: 1, Features: 1, MinLeaf: 1}, Folds: 2}
+	_, _, err := c.train(broken, nil, func() {})
+	assert.ErrorContains(t, err, "the training failed: ")
+}
+
 func TestReport(t *testing.T) {
 	ab := readText(t, "x,y,kind\n3,1,a\n1,2,long name\n2,-4,a\n2,0,long name\n")
 	c := &command{settings: settings{Trees: 3, Depth: 2, Features: 1, MinLeaf: 1, Seed: 9}, Folds: 2}

@@ -32,22 +32,16 @@ func stratifiedFolds(labels []int, classes, folds int, random *rand.Rand) []int 
 
 // crossValidate trains a forest on all folds but one, for each, and measures
 // it on the fold left out. grown is called after each tree.
-func crossValidate(t *table, s settings, folds int, grown func()) (*model.Metrics, error) {
+func crossValidate(t *table, s settings, folds int, grown func()) *model.Metrics {
 	foldOf := stratifiedFolds(t.labels, t.classes.Len(), folds, s.chance(streamFolds))
 	var matrices []evaluation.ConfusionMatrix
 	for fold := range folds {
 		kept := t.where(func(row int) bool { return foldOf[row] != fold })
-		f, err := trainForest(kept, s, streamFolds+1+uint64(fold), grown)
-		if err != nil {
-			return nil, fmt.Errorf("fold %d: %w", fold+1, err)
-		}
-		matrix, err := f.confusion(t.where(func(row int) bool { return foldOf[row] == fold }))
-		if err != nil {
-			return nil, fmt.Errorf("fold %d: %w", fold+1, err)
-		}
-		matrices = append(matrices, matrix)
+		held := t.where(func(row int) bool { return foldOf[row] == fold })
+		f := trainForest(kept, s, streamFolds+1+uint64(fold), grown)
+		matrices = append(matrices, f.confusion(held))
 	}
-	return newMetrics(t.classes.Texts(), matrices), nil
+	return newMetrics(t.classes.Texts(), matrices)
 }
 
 // where returns the table with only those rows that keep says.
@@ -64,19 +58,16 @@ func (t *table) where(keep func(row int) bool) *table {
 }
 
 // confusion counts the table's rows by their label and by the forest's answer.
-func (f *forest) confusion(t *table) (evaluation.ConfusionMatrix, error) {
-	votes, err := f.votes(t.rows)
-	if err != nil {
-		return nil, err
-	}
+func (f *forest) confusion(t *table) evaluation.ConfusionMatrix {
 	matrix := make(evaluation.ConfusionMatrix)
 	for _, class := range f.columns.classes {
 		matrix[class] = make(map[string]int)
 	}
+	votes := f.votes(t.rows)
 	for i, label := range t.labels {
 		matrix[t.classes.Text(label)][t.classes.Text(mostVotes(votes[i]))]++
 	}
-	return matrix, nil
+	return matrix
 }
 
 // The names of the figures in model.Metrics.Values.
