@@ -279,7 +279,7 @@ func TestProgressOnTerminalsOnly(t *testing.T) {
 	p.clear()
 	assert.Empty(t, out.String())
 
-	p.terminal = &out
+	p.out = &out
 	p.step()
 	p.clear()
 	assert.Equal(t, "\rgrowing trees: 2 of 2\r\x1b[K", out.String())

@@ -44,31 +44,23 @@ func report(w io.Writer, t *table, c *command, m *model.Metrics) error {
 // progress shows on a terminal how many trees are grown, and nothing
 // elsewhere.
 type progress struct {
-	// terminal is nil when there is none.
-	terminal    io.Writer
+	out         io.Writer
 	done, total int
 }
 
 // newProgress shows progress on w if that is a terminal.
 func newProgress(w io.Writer, total int) *progress {
-	p := &progress{total: total}
-	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		p.terminal = file
+	if file, ok := w.(*os.File); !ok || !term.IsTerminal(int(file.Fd())) {
+		w = io.Discard
 	}
-	return p
+	return &progress{out: w, total: total}
 }
 
 // step counts one more tree.
 func (p *progress) step() {
 	p.done++
-	if p.terminal != nil {
-		fmt.Fprintf(p.terminal, "\rgrowing trees: %d of %d", p.done, p.total)
-	}
+	fmt.Fprintf(p.out, "\rgrowing trees: %d of %d", p.done, p.total)
 }
 
 // clear takes the line away.
-func (p *progress) clear() {
-	if p.terminal != nil {
-		fmt.Fprint(p.terminal, "\r\x1b[K")
-	}
-}
+func (p *progress) clear() { fmt.Fprint(p.out, "\r\x1b[K") }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -163,19 +162,16 @@ func (r *tableReader) readRow() error {
 	return nil
 }
 
-// parseNumber reads a finite number.
+// parseNumber reads a finite number, in decimal as rows.CSVReader does.
 func parseNumber(text string) (float64, error) {
-	if text == "" {
-		return 0, errors.New("the cell is empty, and a feature needs a number in every row")
-	}
 	v, err := strconv.ParseFloat(text, 64)
 	switch {
+	case text == "":
+		return 0, errors.New("the cell is empty, and a feature needs a number in every row")
 	case errors.Is(err, strconv.ErrRange):
 		return 0, fmt.Errorf("%q is out of the range of a 64-bit float", text)
-	case err != nil:
+	case err != nil || strings.Trim(text, "0123456789+-.eE") != "":
 		return 0, fmt.Errorf("%q is no number", text)
-	case math.IsNaN(v) || math.IsInf(v, 0):
-		return 0, fmt.Errorf("%q is no number to train on: NaN and the infinities count as none", text)
 	}
 	return v, nil
 }

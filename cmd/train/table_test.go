@@ -174,12 +174,17 @@ func TestReadTableFaults(t *testing.T) {
 		{
 			name: "not a number",
 			text: "x,y,kind\n1,NaN,a\n",
-			want: `t.csv:2:3: column "y": "NaN" is no number to train on: NaN and the infinities count as none`,
+			want: `t.csv:2:3: column "y": "NaN" is no number`,
 		},
 		{
 			name: "infinity",
 			text: "x,y,kind\n1,-inf,a\n",
-			want: `t.csv:2:3: column "y": "-inf" is no number to train on: NaN and the infinities count as none`,
+			want: `t.csv:2:3: column "y": "-inf" is no number`,
+		},
+		{
+			name: "a number that the server would not read",
+			text: "x,y,kind\n1,0x1p-2,a\n",
+			want: `t.csv:2:3: column "y": "0x1p-2" is no number`,
 		},
 		{
 			name: "beyond a double",
