@@ -88,9 +88,9 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Validate names the first setting that cannot work, and why.
+// Validate names the first setting that cannot work, and why. It takes zeros for
+// what they are, and not for defaults as New does.
 func (c Config) Validate() error {
-	c = c.withDefaults()
 	for _, addr := range []struct{ name, value string }{{"http-addr", c.HTTPAddr}, {"ops-addr", c.OpsAddr}} {
 		_, port, err := net.SplitHostPort(addr.value)
 		if err == nil {
@@ -110,8 +110,8 @@ func (c Config) Validate() error {
 			c.ShutdownTimeout, c.DrainDelay, FlushReserve)
 	case c.MaxConcurrency < 1:
 		return fmt.Errorf("max-concurrency: %d is below 1", c.MaxConcurrency)
-	case c.QueueTimeout < 0:
-		return fmt.Errorf("queue-timeout: %v is negative", c.QueueTimeout)
+	case c.QueueTimeout <= 0:
+		return fmt.Errorf("queue-timeout: %v is not above 0s", c.QueueTimeout)
 	case c.MaxBodyBytes < 1:
 		return fmt.Errorf("max-body-bytes: %d is below 1", c.MaxBodyBytes)
 	case c.MaxBatch < 1:
@@ -180,11 +180,12 @@ type Options struct {
 // connections are accepted from then on and answered from Run on. A server
 // that New returned must be run, even under an ended context, to be closed.
 func New(ctx context.Context, o Options) (*Server, error) {
-	if err := o.Config.Validate(); err != nil {
+	config := o.Config.withDefaults()
+	if err := config.Validate(); err != nil {
 		return nil, err
 	}
 	s := &Server{
-		config:     o.Config.withDefaults(),
+		config:     config,
 		log:        o.Logger,
 		source:     o.Source,
 		repository: repository.New(),

@@ -47,13 +47,13 @@ func TestConfigValidate(t *testing.T) {
 			"shutdown-timeout: 7s leaves no time to drain: it must be longer than drain-delay (5s) and the 2s kept for telemetry",
 		},
 		{"max-concurrency", Config{MaxConcurrency: -1}, "max-concurrency: -1 is below 1"},
-		{"queue-timeout", Config{QueueTimeout: -time.Second}, "queue-timeout: -1s is negative"},
+		{"queue-timeout", Config{QueueTimeout: -time.Second}, "queue-timeout: -1s is not above 0s"},
 		{"max-body-bytes", Config{MaxBodyBytes: -5}, "max-body-bytes: -5 is below 1"},
 		{"max-batch", Config{MaxBatch: -5}, "max-batch: -5 is below 1"},
 		{"drift-window", Config{DriftWindow: time.Second}, "drift-window: 1s is below 1m0s"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err := test.config.Validate()
+			err := test.config.withDefaults().Validate()
 			if test.want == "" {
 				require.NoError(t, err)
 				return

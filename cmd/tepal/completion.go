@@ -53,7 +53,7 @@ type completeCmd struct {
 // Run prints what the last word may become: a candidate on each line, with a
 // tab and what it means, or the constant files.
 func (c *completeCmd) Run(app *kong.Context, s streams) error {
-	for _, word := range complete(app.Model.Node, c.Words) {
+	for _, word := range complete(app.Kong, c.Words) {
 		if _, err := fmt.Fprintln(s.out, strings.Join(word, "\t")); err != nil {
 			return err
 		}
@@ -66,90 +66,58 @@ const files = ":files"
 
 // complete returns the words that the last one may become, each alone or with
 // what it means.
-func complete(app *kong.Node, words []string) [][]string {
-	at := place{command: app}
-	current := words[len(words)-1]
-	for _, word := range words[:len(words)-1] {
-		at.pass(word)
-	}
-	return slices.DeleteFunc(at.candidates(current), func(c []string) bool {
-		return c[0] != files && !strings.HasPrefix(c[0], current)
-	})
-}
-
-// place is where in the grammar a word stands.
-type place struct {
-	command *kong.Node
-	// flag is set when its value comes next.
-	flag *kong.Flag
-	// arguments counts those that came before.
-	arguments int
-	// ended is set after --, which no flag follows.
-	ended bool
-}
-
-// pass moves on by one word.
-func (p *place) pass(word string) {
-	switch {
-	case p.flag != nil:
-		p.flag = nil
-	case word == "--":
-		p.ended = true
-	case !p.ended && strings.HasPrefix(word, "-") && word != "-":
-		if f := p.find(word); f != nil && !f.IsBool() {
-			p.flag = f
-		}
-	default:
-		at := slices.IndexFunc(p.command.Children, func(n *kong.Node) bool { return n.Name == word })
-		if at >= 0 {
-			p.command = p.command.Children[at]
-			return
-		}
-		p.arguments++
-	}
-}
-
-// flags returns those that the command takes.
-func (p *place) flags() []*kong.Flag { return slices.Concat(p.command.AllFlags(true)...) }
-
-// find returns the flag of that name, dashes included; nil if there is none.
-func (p *place) find(name string) *kong.Flag {
-	for _, f := range p.flags() {
-		if name == "--"+f.Name || name == "-"+string(f.Short) {
-			return f
+func complete(app *kong.Kong, words []string) (list [][]string) {
+	before, current := words[:len(words)-1], words[len(words)-1]
+	trace, _ := kong.Trace(app, before) // goes as far as the words are right; its error is always nil
+	command := cmp.Or(trace.Selected(), app.Model.Node)
+	arguments := 0
+	for _, path := range trace.Path {
+		if path.Positional != nil {
+			arguments++
 		}
 	}
-	return nil
-}
-
-// candidates returns what may stand here, as far as current says what kind of
-// word it becomes.
-func (p *place) candidates(current string) (list [][]string) {
+	var flags []*kong.Flag
+	if !slices.Contains(before, "--") { // which no flag follows
+		flags = slices.Concat(command.AllFlags(true)...)
+	}
 	name, _, assigned := strings.Cut(current, "=")
+	this, previous := find(flags, name), (*kong.Flag)(nil)
+	if len(before) > 0 {
+		previous = find(flags, before[len(before)-1])
+	}
 	switch {
-	case p.flag != nil:
-		return values(p.flag.Value, "")
-	case assigned && !p.ended:
-		if f := p.find(name); f != nil {
-			return values(f.Value, name+"=")
-		}
-	case strings.HasPrefix(current, "-") && !p.ended:
-		for _, f := range p.flags() {
+	case previous != nil && !previous.IsBool():
+		list = values(previous.Value, "")
+	case assigned && this != nil:
+		list = values(this.Value, name+"=")
+	case flags != nil && strings.HasPrefix(current, "-"):
+		for _, f := range flags {
 			list = append(list, []string{"--" + f.Name, firstSentence(f.Help)})
 			if f.Short != 0 {
 				list = append(list, []string{"-" + string(f.Short), firstSentence(f.Help)})
 			}
 		}
-	case p.arguments < len(p.command.Positional):
-		return values(p.command.Positional[p.arguments], "")
+	case arguments < len(command.Positional):
+		list = values(command.Positional[arguments], "")
 	default:
-		for _, n := range p.command.Children {
+		for _, n := range command.Children {
 			if !n.Hidden {
 				list = append(list, []string{n.Name, firstSentence(n.Help)})
 			}
 		}
 	}
-	return list
+	return slices.DeleteFunc(list, func(c []string) bool {
+		return c[0] != files && !strings.HasPrefix(c[0], current)
+	})
+}
+
+// find returns the flag of that name, dashes included; nil if there is none.
+func find(flags []*kong.Flag, name string) *kong.Flag {
+	i := slices.IndexFunc(flags, func(f *kong.Flag) bool { return name == "--"+f.Name || name == "-"+string(f.Short) })
+	if i < 0 {
+		return nil
+	}
+	return flags[i]
 }
 
 // values returns what a flag or an argument may be, each after prefix: what its

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"log/slog"
 	"os"
 	"slices"
@@ -9,16 +10,17 @@ import (
 	"github.com/alecthomas/kong"
 )
 
-// environment knows the variables that the running command reads.
-type environment struct{ command *kong.Node }
-
 const prefix = "TEPAL_"
 
 // warnUnknown logs every TEPAL_ variable that the command does not read, with
 // the nearest one that it does: a setting that is misspelt, or meant for another
 // command, is otherwise silently not made.
-func (e environment) warnUnknown(logger *slog.Logger) {
-	known := e.variables()
+func warnUnknown(logger *slog.Logger, command *kong.Node) {
+	var known []string
+	for _, value := range command.Values() {
+		known = append(known, value.Tag.Envs...)
+	}
+	slices.Sort(known)
 	for _, pair := range os.Environ() {
 		name, _, _ := strings.Cut(pair, "=")
 		if strings.HasPrefix(name, prefix) && !slices.Contains(known, name) {
@@ -27,27 +29,11 @@ func (e environment) warnUnknown(logger *slog.Logger) {
 	}
 }
 
-func (e environment) variables() []string {
-	var names []string
-	for _, flag := range e.command.Flags {
-		names = append(names, flag.Envs...)
-	}
-	for _, argument := range e.command.Positional {
-		names = append(names, argument.Tag.Envs...)
-	}
-	slices.Sort(names)
-	return names
-}
-
 // nearest returns the candidate that the fewest edits make of name.
 func nearest(name string, candidates []string) string {
-	best, least := "", len(name)+1
-	for _, c := range candidates {
-		if d := distance(name, c); d < least {
-			best, least = c, d
-		}
-	}
-	return best
+	return slices.MinFunc(candidates, func(a, b string) int {
+		return cmp.Compare(distance(name, a), distance(name, b))
+	})
 }
 
 // distance is the Levenshtein distance of two strings, in bytes.

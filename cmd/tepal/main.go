@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -79,40 +78,29 @@ Examples:
     -d '{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}'
   tepal inspect model.onnx`
 
-// exit is what a help flag throws to leave the parser.
-type exit int
-
 // run is the program: it parses, runs the command, and returns the exit code.
-func run(ctx context.Context, args []string, s streams) (code int) {
-	defer func() {
-		if r := recover(); r != nil {
-			e, ok := r.(exit)
-			if !ok {
-				panic(r)
-			}
-			code = int(e)
-		}
-	}()
-	parser, err := newParser(kong.Writers(s.out, s.err), kong.Exit(func(code int) { panic(exit(code)) }),
-		kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s))
+func run(ctx context.Context, args []string, s streams) int {
+	helped := false
+	parser, err := newParser(kong.Writers(s.out, s.err), kong.BindTo(ctx, (*context.Context)(nil)), kong.Bind(s),
+		// Only --help asks for an exit; what is parsed after that is not used.
+		kong.Exit(func(int) { helped = true }))
 	if err != nil {
 		fmt.Fprintln(s.err, "tepal:", err)
 		return exitFailure
 	}
 	parsed, err := parser.Parse(args)
-	if err != nil {
-		return usage(s, err)
-	}
-	err = parsed.Run(environment{parsed.Selected()})
-	var wrong usageError
 	switch {
-	case err == nil:
+	case helped:
 		return exitOK
-	case errors.As(err, &wrong):
-		return usage(s, err)
+	case err != nil:
+		fmt.Fprintf(s.err, "tepal: %v\nRun 'tepal --help', or 'tepal COMMAND --help', for what is possible.\n", err)
+		return exitUsage
 	}
-	fmt.Fprintln(s.err, "tepal:", err)
-	return exitFailure
+	if err := parsed.Run(); err != nil {
+		fmt.Fprintln(s.err, "tepal:", err)
+		return exitFailure
+	}
+	return exitOK
 }
 
 // newParser returns the grammar, which help texts, completion and manual page
@@ -122,29 +110,16 @@ func newParser(options ...kong.Option) (*kong.Kong, error) {
 		serveDefaults(), kong.ConfigureHelp(kong.HelpOptions{WrapUpperBound: 100}))...)
 }
 
-// usageError is a fault in how the program was called that the parser cannot see.
-type usageError struct{ error }
-
-func usage(s streams, err error) int {
-	fmt.Fprintf(s.err, "tepal: %v\nRun 'tepal --help', or 'tepal COMMAND --help', for what is possible.\n", err)
-	return exitUsage
-}
-
 // modelArg is the model that a command works with.
 type modelArg struct {
 	Model string `arg:"" optional:"" env:"TEPAL_MODEL" help:"ONNX file; the embedded model when left out." complete:":files"`
 }
 
 func (a modelArg) source() repository.Source {
-	return repository.Source{Path: a.Model, Name: embeddedName(a.Model), Data: artifacts.Iris}
-}
-
-// embeddedName names the embedded model, and leaves a file to its own name.
-func embeddedName(path string) string {
-	if path == "" {
-		return "iris"
+	if a.Model == "" {
+		return repository.Source{Name: "iris", Data: artifacts.Iris}
 	}
-	return ""
+	return repository.Source{Path: a.Model}
 }
 
 type versionCmd struct{}

@@ -55,100 +55,119 @@ func (c *predictCmd) Run(ctx context.Context, s streams) error {
 		defer f.Close()
 		in, name = f, c.Input
 	}
+	predict := func(out io.Writer) error {
+		if err := c.predict(ctx, served, in, out, s.err); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	}
 	if c.Output == "" {
-		return c.predict(ctx, served, in, name, s.out, s.err)
+		return predict(s.out)
 	}
-	o, err := openOutput(c.Output, s.out)
-	if err != nil {
-		return err
-	}
-	return o.end(c.predict(ctx, served, in, name, o.writer, s.err))
+	return writeOutput(c.Output, s.out, predict)
 }
 
-// predict answers the rows of in, which errors call name, on out.
-func (c *predictCmd) predict(ctx context.Context, served *repository.Served, in io.Reader, name string, out, notes io.Writer) error {
-	reader, err := c.reader(in, served.Codec, notes)
-	if err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
+// predict answers the rows of in on out, and tells a person about it on notes.
+func (c *predictCmd) predict(ctx context.Context, served *repository.Served, in io.Reader, out, notes io.Writer) error {
+	write, flush := c.writer(out, served.Codec)
 	p := &progress{out: notes, on: isTerminal(notes) && !isTerminal(out), start: time.Now()}
 	defer p.end()
-	if err := predictAll(ctx, served, reader, newRowWriter(out, c.To, served.Codec), p); err != nil {
-		return fmt.Errorf("%s: %w", name, err)
-	}
-	return nil
+	var answers model.Predictions
+	err := c.read(in, served.Codec, notes, func(req *rows.Request) error {
+		if err := served.Predict(ctx, &req.Batch, &answers); err != nil {
+			return err
+		}
+		p.row()
+		return write(req, &answers)
+	})
+	return errors.Join(err, flush())
 }
 
-// rowReader reads one instance at a time, and returns io.EOF after the last.
-type rowReader interface{ Next(req *rows.Request) error }
-
-func (c *predictCmd) reader(in io.Reader, codec *rows.Codec, notes io.Writer) (rowReader, error) {
+// read calls each with every instance, until there are no more or an error.
+func (c *predictCmd) read(in io.Reader, codec *rows.Codec, notes io.Writer, each func(*rows.Request) error) error {
 	ending := strings.ToLower(filepath.Ext(c.Input))
-	if c.From == "log" {
-		return &jsonLines{in: bufio.NewReader(in), codec: codec, log: true}, nil
-	}
-	if c.From == "jsonl" || c.From == "auto" && (ending == ".jsonl" || ending == ".ndjson" || ending == ".json") {
-		return &jsonLines{in: bufio.NewReader(in), codec: codec}, nil
+	if c.From == "log" || c.From == "jsonl" || c.From == "auto" && (ending == ".jsonl" || ending == ".ndjson" || ending == ".json") {
+		return readLines(in, codec, c.From == "log", each)
 	}
 	reader, err := rows.NewCSVReader(in, codec)
-	if err == nil && len(reader.PassedOver()) > 0 {
-		fmt.Fprintf(notes, "tepal: columns that are no features are passed over: %s\n", strings.Join(reader.PassedOver(), ", "))
-	}
-	return reader, err
-}
-
-// jsonLines reads one instance a line, or those of a log; empty lines are
-// passed over.
-type jsonLines struct {
-	in      *bufio.Reader
-	codec   *rows.Codec
-	decoder rows.Decoder
-	body    bytes.Buffer
-	line    int
-	log     bool
-	// pending are the instances of the log's line that are still to come.
-	pending []json.RawMessage
-}
-
-func (j *jsonLines) Next(req *rows.Request) error {
-	text, err := j.instance()
 	if err != nil {
 		return err
 	}
-	// As an array of one, a line may be an object or a list of values.
-	j.body.Reset()
-	j.body.WriteByte('[')
-	j.body.Write(text)
-	j.body.WriteByte(']')
-	if err := j.decoder.Decode(j.codec, &j.body, req, 1); err != nil {
-		return fmt.Errorf("line %d: %w", j.line, explain(err))
+	if len(reader.PassedOver()) > 0 {
+		fmt.Fprintf(notes, "tepal: columns that are no features are passed over: %s\n", strings.Join(reader.PassedOver(), ", "))
 	}
-	return nil
+	var req rows.Request
+	for err == nil {
+		if err = reader.Next(&req); err == nil {
+			err = each(&req)
+		}
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
 }
 
-// instance returns the JSON of the next instance.
-func (j *jsonLines) instance() ([]byte, error) {
-	for len(j.pending) == 0 {
-		text, err := j.in.ReadBytes('\n')
-		if errors.Is(err, io.EOF) && len(text) > 0 {
-			err = nil
+// readLines calls each with the instance on each line that is not empty, or
+// with those that the lines of a log tell of.
+func readLines(in io.Reader, codec *rows.Codec, log bool, each func(*rows.Request) error) error {
+	var decoder rows.Decoder
+	var body bytes.Buffer
+	var req rows.Request
+	lines := bufio.NewReader(in)
+	for number := 1; ; number++ {
+		line, err := lines.ReadBytes('\n')
+		last := errors.Is(err, io.EOF)
+		if err != nil && !last {
+			return err
 		}
-		if err != nil {
-			return nil, err
+		instances := []json.RawMessage{bytes.TrimSpace(line)}
+		if log {
+			instances = loggedInstances(line)
 		}
-		j.line++
-		text = bytes.TrimSpace(text)
-		switch {
-		case len(text) == 0:
-		case j.log:
-			j.pending = loggedInstances(text)
-		default:
-			return text, nil
+		for _, instance := range instances {
+			if len(instance) == 0 {
+				continue
+			}
+			// As an array of one, an instance may be an object or a list of values.
+			body.Reset()
+			body.WriteByte('[')
+			body.Write(instance)
+			body.WriteByte(']')
+			if err := decoder.Decode(codec, &body, &req, 1); err != nil {
+				return fmt.Errorf("line %d: %w", number, explain(err))
+			}
+			if err := each(&req); err != nil {
+				return err
+			}
+		}
+		if last {
+			return nil
 		}
 	}
-	next := j.pending[0]
-	j.pending = j.pending[1:]
-	return next, nil
+}
+
+// writer returns what writes one prediction at a time, and what writes all that
+// is held back.
+func (c *predictCmd) writer(out io.Writer, codec *rows.Codec) (write func(*rows.Request, *model.Predictions) error, flush func() error) {
+	if c.To == "jsonl" {
+		w := bufio.NewWriterSize(out, 1<<16)
+		return func(req *rows.Request, answers *model.Predictions) error {
+			_, err := w.Write(append(codec.AppendPrediction(w.AvailableBuffer(), answers, 0, req.Warnings), '\n'))
+			return err
+		}, w.Flush
+	}
+	w := csv.NewWriter(out)
+	headed := false
+	return func(_ *rows.Request, answers *model.Predictions) error {
+		if !headed {
+			headed = true
+			if err := w.Write(codec.CSVHeader(answers)); err != nil {
+				return err
+			}
+		}
+		return w.Write(codec.CSVRecord(answers, 0))
+	}, func() error { w.Flush(); return w.Error() }
 }
 
 // loggedInstances returns the instances that a line of a log tells of; none
@@ -187,75 +206,6 @@ func explain(err error) error {
 	return errors.New(text)
 }
 
-func predictAll(ctx context.Context, served *repository.Served, in rowReader, out rowWriter, p *progress) error {
-	var req rows.Request
-	var answers model.Predictions
-	for {
-		err := in.Next(&req)
-		if errors.Is(err, io.EOF) {
-			return out.flush()
-		}
-		if err == nil {
-			err = served.Predict(ctx, &req.Batch, &answers)
-		}
-		if err == nil {
-			err = out.write(&req, &answers)
-		}
-		if err != nil {
-			return errors.Join(err, out.flush())
-		}
-		p.row()
-	}
-}
-
-// rowWriter writes one prediction at a time.
-type rowWriter interface {
-	write(req *rows.Request, answers *model.Predictions) error
-	flush() error
-}
-
-func newRowWriter(out io.Writer, format string, codec *rows.Codec) rowWriter {
-	if format == "csv" {
-		return &csvWriter{csv: csv.NewWriter(out), codec: codec}
-	}
-	return &jsonWriter{out: bufio.NewWriterSize(out, 1<<16), codec: codec}
-}
-
-type jsonWriter struct {
-	out   *bufio.Writer
-	codec *rows.Codec
-	line  []byte
-}
-
-func (w *jsonWriter) write(req *rows.Request, answers *model.Predictions) error {
-	w.line = append(w.codec.AppendPrediction(w.line[:0], answers, 0, req.Warnings), '\n')
-	_, err := w.out.Write(w.line)
-	return err
-}
-
-func (w *jsonWriter) flush() error { return w.out.Flush() }
-
-type csvWriter struct {
-	csv    *csv.Writer
-	codec  *rows.Codec
-	headed bool
-}
-
-func (w *csvWriter) write(_ *rows.Request, answers *model.Predictions) error {
-	if !w.headed {
-		w.headed = true
-		if err := w.csv.Write(w.codec.CSVHeader(answers)); err != nil {
-			return err
-		}
-	}
-	return w.csv.Write(w.codec.CSVRecord(answers, 0))
-}
-
-func (w *csvWriter) flush() error {
-	w.csv.Flush()
-	return w.csv.Error()
-}
-
 // progress tells a person at a terminal how far a run is.
 type progress struct {
 	out   io.Writer
@@ -270,17 +220,16 @@ func (p *progress) row() {
 	// Asking for the time at every row would be the slowest part of it.
 	if p.on && p.rows%1024 == 0 && time.Since(p.last) > 200*time.Millisecond {
 		p.last = time.Now()
-		p.show()
+		p.show("")
 	}
-}
-
-func (p *progress) show() {
-	fmt.Fprintf(p.out, "\r%d rows, %.0f rows/s", p.rows, float64(p.rows)/time.Since(p.start).Seconds())
 }
 
 func (p *progress) end() {
 	if p.on {
-		p.show()
-		fmt.Fprintln(p.out)
+		p.show("\n")
 	}
+}
+
+func (p *progress) show(end string) {
+	fmt.Fprintf(p.out, "\r%d rows, %.0f rows/s%s", p.rows, float64(p.rows)/time.Since(p.start).Seconds(), end)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -90,38 +91,14 @@ func (c *serveCmd) Validate() error {
 	if _, err := telemetry.ParseLevel(c.LogLevel); err != nil {
 		return fmt.Errorf("--log-level: %w", err)
 	}
-	if err := c.checkZeros(); err != nil {
-		return err
+	switch {
+	case c.MaxQueue != nil && *c.MaxQueue < 0:
+		return fmt.Errorf("--max-queue: %d is below 0", *c.MaxQueue)
+	case c.Slow < 0:
+		return fmt.Errorf("--slow: %v is below 0s", c.Slow)
 	}
 	if err := c.config().Validate(); err != nil {
 		return fmt.Errorf("--%w", err)
-	}
-	return nil
-}
-
-// checkZeros refuses what server.Config would take for "not set".
-func (c *serveCmd) checkZeros() error {
-	switch {
-	case c.HTTPAddr == "":
-		return errors.New("--http-addr: the address is empty")
-	case c.OpsAddr == "":
-		return errors.New("--ops-addr: the address is empty")
-	case c.ShutdownTimeout <= 0:
-		return fmt.Errorf("--shutdown-timeout: %v is not above 0s", c.ShutdownTimeout)
-	case c.MaxConcurrency != nil && *c.MaxConcurrency < 1:
-		return fmt.Errorf("--max-concurrency: %d is below 1", *c.MaxConcurrency)
-	case c.MaxQueue != nil && *c.MaxQueue < 0:
-		return fmt.Errorf("--max-queue: %d is below 0", *c.MaxQueue)
-	case c.QueueTimeout <= 0:
-		return fmt.Errorf("--queue-timeout: %v is not above 0s", c.QueueTimeout)
-	case c.MaxBodyBytes < 1:
-		return fmt.Errorf("--max-body-bytes: %d is below 1", c.MaxBodyBytes)
-	case c.MaxBatch < 1:
-		return fmt.Errorf("--max-batch: %d is below 1", c.MaxBatch)
-	case c.DriftWindow <= 0:
-		return fmt.Errorf("--drift-window: %v is not above 0s", c.DriftWindow)
-	case c.Slow < 0:
-		return fmt.Errorf("--slow: %v is below 0s", c.Slow)
 	}
 	return nil
 }
@@ -130,23 +107,22 @@ func (c *serveCmd) config() server.Config {
 	config := server.Config{
 		HTTPAddr: c.HTTPAddr, OpsAddr: c.OpsAddr,
 		DrainDelay: c.DrainDelay, ShutdownTimeout: c.ShutdownTimeout,
-		QueueTimeout: c.QueueTimeout, MaxBodyBytes: c.MaxBodyBytes, MaxBatch: c.MaxBatch, LogPayloads: c.LogPayloads,
+		MaxConcurrency: server.DefaultMaxConcurrency(),
+		QueueTimeout:   c.QueueTimeout, MaxBodyBytes: c.MaxBodyBytes, MaxBatch: c.MaxBatch, LogPayloads: c.LogPayloads,
 		DriftWindow: c.DriftWindow,
 	}
 	if c.MaxConcurrency != nil {
 		config.MaxConcurrency = *c.MaxConcurrency
 	}
 	if c.MaxQueue != nil {
-		config.MaxQueue = *c.MaxQueue
-		if *c.MaxQueue == 0 {
-			config.MaxQueue = -1
-		}
+		// There, 0 is the default, and less is none.
+		config.MaxQueue = cmp.Or(*c.MaxQueue, -1)
 	}
 	return config
 }
 
 // Run serves until the context ends.
-func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
+func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error {
 	source := c.source()
 	source.Digest = c.ModelDigest
 	out := s.out
@@ -156,12 +132,14 @@ func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
 	buffer := telemetry.NewLogBuffer(out)
 	defer func() { _ = buffer.Flush() }() // there is nowhere left to say that it failed
 	logger := c.logger(buffer, isTerminal(out))
-	env.warnUnknown(logger)
+	warnUnknown(logger, app.Selected())
 	if c.Check {
 		return check(ctx, s, source)
 	}
-	ctx, stop := untilSignal(ctx)
+	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
+	// The first signal ends the server, and a second one, whose default action is back by then, the process.
+	context.AfterFunc(ctx, stop)
 	// These belong to the process, so no package below sets them. A standard output that is closed costs lines of the log,
 	// which are counted, and not the server.
 	signal.Ignore(syscall.SIGPIPE)
@@ -169,13 +147,14 @@ func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
 	log.SetOutput(telemetry.StdLogger(logger, slog.LevelWarn).Writer())
 	otel.SetErrorHandler(telemetry.NewErrorHandler(logger))
 	otel.SetLogger(telemetry.NewSDKLogger(logger))
+	c.AccessLog.Slow = c.Slow
 	pace := memory.Set("/sys/fs/cgroup")
 	logger.Info("memory", "gc_percent", pace.GCPercent, "memory_limit_bytes", pace.Limit)
 	srv, err := server.New(ctx, server.Options{
 		Config: c.config(), Source: source, Logger: logger,
 		NewTelemetry: func(onPanic http.HandlerFunc) (*telemetry.Telemetry, error) {
 			return telemetry.New(ctx, telemetry.Options{
-				Version: version, Commit: commit, Logger: logger, LogBuffer: buffer, AccessLog: c.accessLog(), Stderr: s.err, OnPanic: onPanic,
+				Version: version, Commit: commit, Logger: logger, LogBuffer: buffer, AccessLog: c.AccessLog, Stderr: s.err, OnPanic: onPanic,
 			})
 		},
 	})
@@ -183,25 +162,6 @@ func (c *serveCmd) Run(ctx context.Context, s streams, env environment) error {
 		return err
 	}
 	return srv.Run(ctx)
-}
-
-// untilSignal returns a context that the first SIGTERM or SIGINT ends, with the
-// signal as the cause. By then the default action is back, so that a second
-// one ends the process at once.
-func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	go func() {
-		select {
-		case s := <-signals:
-			signal.Stop(signals)
-			cancel(fmt.Errorf("%v signal received", s))
-		case <-ctx.Done():
-			signal.Stop(signals)
-		}
-	}()
-	return ctx, func() { cancel(context.Canceled) }
 }
 
 // check does what a start does, short of listening.
@@ -224,17 +184,8 @@ func check(ctx context.Context, s streams, source repository.Source) error {
 	return err
 }
 
-func (c *serveCmd) accessLog() telemetry.AccessLog {
-	log := c.AccessLog
-	log.Slow = c.Slow
-	return log
-}
-
 func (c *serveCmd) logger(w io.Writer, terminal bool) *slog.Logger {
-	level, err := telemetry.ParseLevel(c.LogLevel)
-	if err != nil {
-		level = slog.LevelInfo
-	}
+	level, _ := telemetry.ParseLevel(c.LogLevel) // Validate has read it
 	format := telemetry.Format(c.LogFormat)
 	switch {
 	case c.LogFormat != "auto":

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/sjwhitworth/golearn/trees"
@@ -10,45 +9,35 @@ import (
 	"github.com/tepalhq/tepal/model/onnx"
 )
 
-// The names of the graph's input and outputs.
+// The names of the graph's input and outputs, and of the tensors between nodes.
 const (
 	inputFeatures       = "features"
 	outputLabel         = "label"
 	outputProbabilities = "probabilities"
+	votesTensor         = "votes"
+	shiftedTensor       = "shifted_votes"
+	treesTensor         = "trees"
+	divisorTensor       = "divisor"
 )
 
-// The versions that ONNX 1.12 brought out together. Opset 3 of ai.onnx.ml is
-// the first with thresholds of double precision, which golearn's splits need.
 const (
-	irVersion      = 8
-	onnxOpset      = 17
-	onnxMLOpset    = 3
-	onnxMLDomain   = "ai.onnx.ml"
-	producer       = "tepal train"
-	rowsDimension  = "N"
-	votesTensor    = "votes"
-	shiftedTensor  = "shifted_votes"
-	treesTensor    = "trees"
-	divisorTensor  = "divisor"
-	classifierNode = "forest"
+	producer     = "tepal train"
+	onnxMLDomain = "ai.onnx.ml"
 )
 
 // export writes the forest as an ONNX graph that answers what a majority of
 // golearn's trees answers. Votes are counted as whole numbers and divided
 // once: adding 1/T for each tree would round, and rounding breaks ties.
-func (f *forest) export(name string, classes model.Classes) (*onnx.Model, error) {
+func (f *forest) export(name string, classes model.Classes) *onnx.Model {
 	e := ensemble{columns: f.columns, binary: classes.Len() == 2}
 	for i, tree := range f.trees {
-		if err := e.addTree(int64(i), tree); err != nil {
-			return nil, fmt.Errorf("tree %d: %w", i, err)
-		}
+		e.add(int64(i), int64(len(e.nodeIDs)), tree)
 	}
 	labelType := model.String
 	if len(classes.Ints) > 0 {
 		labelType = model.Int64
 	}
 	m := &onnx.Model{
-		IRVersion:    irVersion,
 		ProducerName: producer,
 		Graph: onnx.Graph{
 			Name:   name,
@@ -59,10 +48,14 @@ func (f *forest) export(name string, classes model.Classes) (*onnx.Model, error)
 				tensorInfo(outputProbabilities, model.Float32, int64(classes.Len())),
 			},
 		},
-		OperatorSets: []onnx.OperatorSet{{Domain: "", Version: onnxOpset}, {Domain: onnxMLDomain, Version: onnxMLOpset}},
+		// The versions that ONNX 1.12 brought out together. Version 3 of ai.onnx.ml
+		// is the first with thresholds of double precision, which golearn's splits
+		// need.
+		IRVersion:    8,
+		OperatorSets: []onnx.OperatorSet{{Domain: "", Version: 17}, {Domain: onnxMLDomain, Version: 3}},
 	}
 	e.addProbabilities(&m.Graph, float32(len(f.trees)))
-	return m, nil
+	return m
 }
 
 // addProbabilities turns votes into probabilities. Two classes arrive as their
@@ -89,7 +82,7 @@ func scalar(name string, v float32) onnx.Tensor {
 
 // tensorInfo describes a tensor with a row for each instance.
 func tensorInfo(name string, t model.Type, columns ...int64) onnx.ValueInfo {
-	dims := []onnx.Dim{{Param: rowsDimension}}
+	dims := []onnx.Dim{{Param: "N"}}
 	for _, n := range columns {
 		dims = append(dims, onnx.Dim{Value: n})
 	}
@@ -115,84 +108,41 @@ type ensemble struct {
 	weights                               []float64
 }
 
-// The modes of nodes. golearn goes to "0" when the value is not greater than
-// the split: BRANCH_LEQ is true there.
-const (
-	modeLeaf  = "LEAF"
-	modeSplit = "BRANCH_LEQ"
-)
-
-func (e *ensemble) addTree(tree int64, root *trees.DecisionTreeNode) error {
-	_, err := e.add(tree, int64(len(e.nodeIDs)), root)
-	return err
-}
-
-// add appends the nodes from n downwards, whose tree began at entry start,
-// and returns n's id. Ids count a tree's nodes from 0, parents before children.
-func (e *ensemble) add(tree, start int64, n *trees.DecisionTreeNode) (int64, error) {
-	n, err := skipOnlyChildren(n)
-	if err != nil {
-		return 0, err
-	}
+// add appends the nodes of a tree from n downwards, the first of which is entry
+// start, and returns n's id. Ids count a tree's nodes from 0, parents before
+// children.
+func (e *ensemble) add(tree, start int64, n *trees.DecisionTreeNode) (id int64) {
 	i := len(e.nodeIDs)
-	id := int64(i) - start
+	id = int64(i) - start
 	e.treeIDs = append(e.treeIDs, tree)
 	e.nodeIDs = append(e.nodeIDs, id)
 	e.featureIDs = append(e.featureIDs, 0)
 	e.thresholds = append(e.thresholds, 0)
-	e.modes = append(e.modes, modeLeaf)
+	e.modes = append(e.modes, "LEAF")
 	e.trueIDs = append(e.trueIDs, 0)
 	e.falseIDs = append(e.falseIDs, 0)
 	if n.Children == nil {
-		return id, e.addVote(tree, id, n.Class)
+		e.addVote(tree, id, slices.Index(e.columns.classes, n.Class))
+		return id
 	}
-	feature := slices.Index(e.columns.features, n.SplitRule.SplitAttr)
-	if feature < 0 {
-		return 0, fmt.Errorf("node %d splits on %v, which is no feature", id, n.SplitRule.SplitAttr)
-	}
-	e.modes[i] = modeSplit
-	e.featureIDs[i] = int64(feature)
+	// golearn goes below when the value is not greater than the split.
+	e.modes[i] = "BRANCH_LEQ"
+	e.featureIDs[i] = int64(slices.Index(e.columns.features, n.SplitRule.SplitAttr))
 	e.thresholds[i] = n.SplitRule.SplitVal
-	if e.trueIDs[i], err = e.add(tree, start, n.Children[below]); err != nil {
-		return 0, err
-	}
-	e.falseIDs[i], err = e.add(tree, start, n.Children[above])
-	return id, err
+	e.trueIDs[i] = e.add(tree, start, n.Children[below])
+	e.falseIDs[i] = e.add(tree, start, n.Children[above])
+	return id
 }
 
-// skipOnlyChildren follows nodes with one child down to one that has both or
-// none: golearn's Predict goes to the child there is, whatever the value.
-func skipOnlyChildren(n *trees.DecisionTreeNode) (*trees.DecisionTreeNode, error) {
-	for n.Children != nil {
-		low, high := n.Children[below], n.Children[above]
-		switch {
-		case low == nil && high == nil:
-			return nil, fmt.Errorf("a node split by %v has no child to go to", n.SplitRule)
-		case low != nil && high != nil:
-			return n, nil
-		case low != nil:
-			n = low
-		default:
-			n = high
-		}
-	}
-	return n, nil
-}
-
-func (e *ensemble) addVote(tree, node int64, class string) error {
-	c := slices.Index(e.columns.classes, class)
-	if c < 0 {
-		return fmt.Errorf("node %d votes for %q, which is no class", node, class)
-	}
-	id, weight := int64(c), 1.0
+func (e *ensemble) addVote(tree, node int64, class int) {
+	id, weight := int64(class), 1.0
 	if e.binary {
-		id, weight = 0, float64(2*c-1)
+		id, weight = 0, float64(2*class-1)
 	}
 	e.voteTreeIDs = append(e.voteTreeIDs, tree)
 	e.voteNodeIDs = append(e.voteNodeIDs, node)
 	e.voteClasses = append(e.voteClasses, id)
 	e.weights = append(e.weights, weight)
-	return nil
 }
 
 // node makes the operator. Its attributes stand in alphabetical order.
@@ -202,7 +152,7 @@ func (e *ensemble) node(classes model.Classes) onnx.Node {
 		labels = onnx.Attribute{Name: "classlabels_int64s", Type: onnx.AttributeInts, Ints: classes.Ints}
 	}
 	return onnx.Node{
-		Name: classifierNode, OpType: "TreeEnsembleClassifier", Domain: onnxMLDomain,
+		Name: "forest", OpType: "TreeEnsembleClassifier", Domain: onnxMLDomain,
 		Inputs: []string{inputFeatures}, Outputs: []string{outputLabel, votesTensor},
 		Attributes: []onnx.Attribute{
 			ints("class_ids", e.voteClasses),

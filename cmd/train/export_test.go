@@ -75,9 +75,8 @@ func (w walker) class(tree int64, row []float64) int {
 
 func TestExport(t *testing.T) {
 	iris := readIris(t)
-	f := grow(t, iris, settings{trees: 3, depth: 4, features: 2, minLeaf: 1}, 1)
-	m, err := f.export("iris", iris.classes)
-	require.NoError(t, err)
+	f := grow(t, iris, settings{Trees: 3, Depth: 4, Features: 2, MinLeaf: 1}, 1)
+	m := f.export("iris", iris.classes)
 
 	assert.Equal(t, int64(8), m.IRVersion)
 	assert.Equal(t, []onnx.OperatorSet{{Version: 17}, {Domain: "ai.onnx.ml", Version: 3}}, m.OperatorSets)
@@ -110,9 +109,8 @@ func TestExport(t *testing.T) {
 
 func TestExportIntegerClasses(t *testing.T) {
 	numbers := readText(t, "x,kind\n1,10\n2,9\n3,-1\n4,10\n5,9\n6,-1\n")
-	f := grow(t, numbers, settings{trees: 2, depth: 2, features: 1, minLeaf: 1}, 1)
-	m, err := f.export("numbers", numbers.classes)
-	require.NoError(t, err)
+	f := grow(t, numbers, settings{Trees: 2, Depth: 2, Features: 1, MinLeaf: 1}, 1)
+	m := f.export("numbers", numbers.classes)
 	assert.Equal(t, model.Int64, m.Graph.Outputs[0].Type.Tensor)
 	w := newWalker(t, m)
 	assert.Equal(t, []int64{-1, 9, 10}, w.ints("classlabels_int64s"))
@@ -123,9 +121,8 @@ func TestExportIntegerClasses(t *testing.T) {
 // v/T: with T trees, v of them for the second class, (v-(T-v)+T)/2T = v/T.
 func TestExportTwoClasses(t *testing.T) {
 	two := readText(t, "x,kind\n1,a\n2,a\n3,b\n4,b\n")
-	f := grow(t, two, settings{trees: 5, depth: 2, features: 1, minLeaf: 1}, 1)
-	m, err := f.export("two", two.classes)
-	require.NoError(t, err)
+	f := grow(t, two, settings{Trees: 5, Depth: 2, Features: 1, MinLeaf: 1}, 1)
+	m := f.export("two", two.classes)
 
 	var operators []string
 	for _, n := range m.Graph.Nodes {
@@ -141,64 +138,14 @@ func TestExportTwoClasses(t *testing.T) {
 	}
 }
 
-// children, leafOf and splitOf build trees by hand.
-type children = map[string]*trees.DecisionTreeNode
-
+// leafOf and splitOf build trees by hand.
 func leafOf(c *columns, class string) *trees.DecisionTreeNode {
-	return &trees.DecisionTreeNode{Type: trees.LeafNode, Class: class, ClassAttr: c.class, SplitRule: &trees.DecisionTreeRule{}}
+	return &trees.DecisionTreeNode{Type: trees.LeafNode, Class: class, ClassAttr: c.class}
 }
 
-func splitOf(a base.Attribute, at float64, below children) *trees.DecisionTreeNode {
-	return &trees.DecisionTreeNode{Type: trees.RuleNode, Children: below, SplitRule: &trees.DecisionTreeRule{SplitAttr: a, SplitVal: at}}
-}
-
-// golearn's trees may have nodes with one child, and its Predict goes there
-// whatever the value is.
-func TestExportOnlyChildren(t *testing.T) {
-	abc := readText(t, "x,y,kind\n1,1,a\n2,2,b\n3,3,c\n1,1,a\n2,2,b\n3,3,c\n")
-	c := newColumns(abc.features, abc.label, abc.classes)
-	x, y := c.features[0], c.features[1]
-	f := &forest{columns: c, trees: []*trees.DecisionTreeNode{
-		splitOf(x, 0, children{"1": leafOf(c, "b")}),
-		splitOf(x, 0, children{"0": leafOf(c, "c")}),
-		splitOf(x, 1, children{
-			"0": splitOf(y, 5, children{"1": splitOf(y, 6, children{"0": leafOf(c, "a")})}),
-			"1": splitOf(x, 5, children{"0": splitOf(y, 2, children{"0": leafOf(c, "b"), "1": leafOf(c, "c")})}),
-		}),
-		leafOf(c, "c"),
-	}}
-	m, err := f.export("abc", abc.classes)
-	require.NoError(t, err)
-	w := newWalker(t, m)
-	rows := [][]float64{{-1, -1}, {0, 7}, {1, 2}, {2, 2}, {2, 3}, {9, 2}, {9, 9}}
-	answers, err := f.answers(rows)
-	require.NoError(t, err)
-	for tree := range f.trees {
-		for i, row := range rows {
-			assert.Equal(t, answers[tree][i], w.class(int64(tree), row), "tree %d, row %v", tree, row)
-		}
-	}
-}
-
-func TestExportFaults(t *testing.T) {
-	ab := readText(t, "x,kind\n1,a\n2,b\n1,a\n2,b\n")
-	c := newColumns(ab.features, ab.label, ab.classes)
-	for _, test := range []struct {
-		name string
-		tree *trees.DecisionTreeNode
-		want string
-	}{
-		{"no child", splitOf(c.features[0], 1, children{}),
-			"tree 1: a node split by DecisionTreeRule(x <= 1.000000) has no child to go to"},
-		{"unknown class", splitOf(c.features[0], 1, children{"0": leafOf(c, "a"), "1": leafOf(c, "z")}),
-			`tree 1: node 2 votes for "z", which is no class`},
-		{"unknown feature", splitOf(base.NewFloatAttribute("q"), 1, children{"0": leafOf(c, "a"), "1": leafOf(c, "b")}),
-			"tree 1: node 0 splits on FloatAttribute(q), which is no feature"},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			f := &forest{columns: c, trees: []*trees.DecisionTreeNode{leafOf(c, "a"), test.tree}}
-			_, err := f.export("ab", ab.classes)
-			assert.EqualError(t, err, test.want)
-		})
+func splitOf(a base.Attribute, at float64, low, high *trees.DecisionTreeNode) *trees.DecisionTreeNode {
+	return &trees.DecisionTreeNode{
+		Type: trees.RuleNode, SplitRule: &trees.DecisionTreeRule{SplitAttr: a, SplitVal: at},
+		Children: map[string]*trees.DecisionTreeNode{below: low, above: high},
 	}
 }

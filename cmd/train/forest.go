@@ -1,23 +1,36 @@
 package main
 
 import (
-	"fmt"
+	"errors"
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"github.com/sjwhitworth/golearn/base"
 	"github.com/sjwhitworth/golearn/trees"
-
-	"github.com/tepalhq/tepal/model"
 )
 
 // settings are the parameters of a forest.
 type settings struct {
-	// trees is how many there are, depth how many splits a row passes at most.
-	trees, depth int
-	// features is how many attributes are drawn at each node, minLeaf how many
-	// rows each side of a split keeps at least.
-	features, minLeaf int
+	Trees    int    `group:"Forest:" default:"70" help:"Trees to grow; each casts one vote."`
+	Depth    int    `group:"Forest:" default:"6" help:"Splits that a row passes at most in a tree. Deeper trees learn more detail, noise included."`
+	Features int    `group:"Forest:" default:"0" help:"Features drawn at each node, of which the one that gains most information splits it; 0 is the square root of how many there are."`
+	MinLeaf  int    `group:"Forest:" default:"1" help:"Rows that a split leaves on either side at least."`
+	Seed     uint64 `group:"Forest:" default:"1" help:"Seed of all chance."`
+}
+
+// Each use of chance has its own stream of the seed's generator, so that the
+// number of folds, say, has no influence on the forest.
+const (
+	streamForest = iota
+	streamTies
+	// streamFolds deals the rows to folds; fold i's forest uses the i-th after.
+	streamFolds
+)
+
+// chance returns the generator of one stream.
+func (s settings) chance(stream uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(s.Seed, stream))
 }
 
 // columns are a table's columns as golearn's attributes. Grids made from the
@@ -28,12 +41,12 @@ type columns struct {
 	classes  []string
 }
 
-func newColumns(features []string, label string, classes model.Classes) *columns {
-	c := &columns{class: base.NewCategoricalAttribute(), classes: classes.Texts()}
-	for _, name := range features {
+func newColumns(t *table) *columns {
+	c := &columns{class: base.NewCategoricalAttribute(), classes: t.classes.Texts()}
+	for _, name := range t.features {
 		c.features = append(c.features, base.NewFloatAttribute(name))
 	}
-	c.class.SetName(label)
+	c.class.SetName(t.label)
 	for _, text := range c.classes {
 		// golearn numbers classes in the order that it meets them; meeting them
 		// here makes its numbers ours.
@@ -48,28 +61,34 @@ func (c *columns) all() []base.Attribute {
 }
 
 // grid fills golearn's data grid. labels may be nil for rows to predict.
-func (c *columns) grid(rows [][]float64, labels []int) (*base.DenseInstances, error) {
+func (c *columns) grid(rows [][]float64, labels []int) *base.DenseInstances {
 	g := base.NewDenseInstances()
 	var specs []base.AttributeSpec
 	for _, a := range c.all() {
 		specs = append(specs, g.AddAttribute(a))
 	}
-	if err := g.AddClassAttribute(c.class); err != nil {
-		return nil, err
+	if err := errors.Join(g.AddClassAttribute(c.class), g.Extend(len(rows))); err != nil {
+		panic(err)
 	}
-	if err := g.Extend(len(rows)); err != nil {
-		return nil, err
-	}
-	class := len(c.features)
 	for i, row := range rows {
 		for j, v := range row {
 			g.Set(specs[j], i, base.PackFloatToBytes(v))
 		}
 		if labels != nil {
-			g.Set(specs[class], i, base.PackU64ToBytes(uint64(labels[i])))
+			g.Set(specs[len(row)], i, base.PackU64ToBytes(uint64(labels[i])))
 		}
 	}
-	return g, nil
+	return g
+}
+
+// must returns what golearn gave. Its errors, like its panics, are about parts
+// that do not fit together, and here all are made from the same columns; should
+// one come all the same, train reports it.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 // forest is a set of golearn's trees. Each casts one vote for a row.
@@ -78,30 +97,17 @@ type forest struct {
 	trees   []*trees.DecisionTreeNode
 }
 
-// trainForest grows a forest on bootstrap samples of rows. All chance comes
-// from random, so that the same source gives the same forest. grown is called
-// after each tree.
-func trainForest(c *columns, rows [][]float64, labels []int, s settings, random *rand.Rand, grown func()) (f *forest, err error) {
-	defer recoverGolearn("training the forest", &err)
-	grid, err := c.grid(rows, labels)
-	if err != nil {
-		return nil, fmt.Errorf("golearn: %w", err)
-	}
-	g := grower{settings: s, columns: c, grid: grid, rows: rows, labels: labels, random: random}
-	f = &forest{columns: c}
-	for range s.trees {
+// trainForest grows a forest on bootstrap samples of a table's rows. All chance
+// comes from one stream, so that the same seed gives the same forest. grown is
+// called after each tree.
+func trainForest(t *table, s settings, stream uint64, grown func()) *forest {
+	g := newGrower(t, s, stream)
+	f := &forest{columns: g.columns}
+	for range s.Trees {
 		f.trees = append(f.trees, g.node(g.bootstrap(), 0))
 		grown()
 	}
-	return f, nil
-}
-
-// recoverGolearn turns a panic into an error. golearn answers what it does not
-// expect with a panic, and nothing of that may reach the user as a stack.
-func recoverGolearn(doing string, err *error) {
-	if r := recover(); r != nil {
-		*err = fmt.Errorf("golearn failed while %s: %v", doing, r)
-	}
+	return f
 }
 
 // grower grows trees from golearn's parts: its grid, its views, its rule for
@@ -118,6 +124,11 @@ type grower struct {
 	rule    trees.InformationGainRuleGenerator
 }
 
+func newGrower(t *table, s settings, stream uint64) *grower {
+	c := newColumns(t)
+	return &grower{settings: s, columns: c, grid: c.grid(t.rows, t.labels), rows: t.rows, labels: t.labels, random: s.chance(stream)}
+}
+
 // bootstrap draws as many rows as there are, with replacement.
 func (g *grower) bootstrap() []int {
 	sample := make([]int, len(g.rows))
@@ -129,8 +140,11 @@ func (g *grower) bootstrap() []int {
 
 // node grows the tree below a node that the sample's rows reach.
 func (g *grower) node(sample []int, depth int) *trees.DecisionTreeNode {
-	n := g.leaf(sample)
-	if depth == g.depth || len(n.ClassDist) == 1 {
+	counts := g.count(sample)
+	class := mostVotes(counts)
+	// A leaf votes for the class with the most rows.
+	n := &trees.DecisionTreeNode{Type: trees.LeafNode, Class: g.columns.classes[class], ClassAttr: g.columns.class}
+	if depth == g.Depth || counts[class] == len(sample) {
 		return n
 	}
 	best := g.bestSplit(sample)
@@ -153,25 +167,6 @@ const (
 	above = "1"
 )
 
-// leaf makes a leaf that votes for the class with the most rows, the lowest of
-// those with equally many.
-func (g *grower) leaf(sample []int) *trees.DecisionTreeNode {
-	counts := g.count(sample)
-	distribution := make(map[string]int)
-	for c, n := range counts {
-		if n > 0 {
-			distribution[g.columns.classes[c]] = n
-		}
-	}
-	return &trees.DecisionTreeNode{
-		Type:      trees.LeafNode,
-		ClassDist: distribution,
-		Class:     g.columns.classes[mostVotes(counts)],
-		ClassAttr: g.columns.class,
-		SplitRule: &trees.DecisionTreeRule{},
-	}
-}
-
 func (g *grower) count(sample []int) []int {
 	counts := make([]int, len(g.columns.classes))
 	for _, row := range sample {
@@ -181,15 +176,7 @@ func (g *grower) count(sample []int) []int {
 }
 
 // mostVotes returns the index of the largest count, the lowest on a tie.
-func mostVotes(counts []int) int {
-	best := 0
-	for i, n := range counts {
-		if n > counts[best] {
-			best = i
-		}
-	}
-	return best
-}
+func mostVotes(counts []int) int { return slices.Index(counts, slices.Max(counts)) }
 
 // split is a rule with the rows on either side of it.
 type split struct {
@@ -206,7 +193,7 @@ func (g *grower) bestSplit(sample []int) *split {
 	var best *split
 	view := orderedView{base.NewInstancesViewFromVisible(g.grid, sample, g.columns.all())}
 	for i, feature := range g.random.Perm(len(g.columns.features)) {
-		if i >= g.features && best != nil {
+		if i >= g.Features && best != nil {
 			break
 		}
 		s := g.split(view, sample, feature)
@@ -218,34 +205,30 @@ func (g *grower) bestSplit(sample []int) *split {
 }
 
 // split has golearn find where to split one attribute, and returns nil when
-// that leaves a side without minLeaf rows. golearn is asked for one attribute
+// that leaves a side without MinLeaf rows. golearn is asked for one attribute
 // at a time and the attributes are compared here: it subtracts each entropy
 // from a base that it sums in the order of a map, so that a rounding would
 // decide between attributes that are equally good.
 func (g *grower) split(view base.FixedDataGrid, sample []int, feature int) *split {
-	rule := g.rule.GetSplitRuleFromSelection(g.columns.features[feature:feature+1], view)
-	s := &split{rule: rule}
+	s := &split{rule: g.rule.GetSplitRuleFromSelection(g.columns.features[feature:feature+1], view)}
 	for _, row := range sample {
-		if g.rows[row][feature] > rule.SplitVal {
+		if g.rows[row][feature] > s.rule.SplitVal {
 			s.high = append(s.high, row)
 		} else {
 			s.low = append(s.low, row)
 		}
 	}
-	if len(s.low) < g.minLeaf || len(s.high) < g.minLeaf {
+	if len(s.low) < g.MinLeaf || len(s.high) < g.MinLeaf {
 		return nil
 	}
-	n := float64(len(sample))
-	s.entropy = float64(len(s.low))/n*entropy(g.count(s.low)) + float64(len(s.high))/n*entropy(g.count(s.high))
+	for _, side := range [][]int{s.low, s.high} {
+		s.entropy += float64(len(side)) / float64(len(sample)) * entropy(g.count(side), len(side))
+	}
 	return s
 }
 
-// entropy is Shannon's, in bits, of a distribution given as counts.
-func entropy(counts []int) float64 {
-	total := 0
-	for _, n := range counts {
-		total += n
-	}
+// entropy is Shannon's, in bits, of a distribution given as counts and their sum.
+func entropy(counts []int, total int) float64 {
 	bits := 0.0
 	for _, n := range counts {
 		if n > 0 {
@@ -278,44 +261,20 @@ func (v orderedView) MapOverRows(specs []base.AttributeSpec, each func([][]byte,
 	return nil
 }
 
-// answers returns the index of the class that golearn's Predict gives each
-// row, tree by tree: answers[tree][row].
-func (f *forest) answers(rows [][]float64) (answers [][]int, err error) {
-	defer recoverGolearn("predicting", &err)
-	grid, err := f.columns.grid(rows, nil)
-	if err != nil {
-		return nil, fmt.Errorf("golearn: %w", err)
-	}
-	for _, tree := range f.trees {
-		predictions, err := tree.Predict(grid)
-		if err != nil {
-			return nil, fmt.Errorf("golearn: %w", err)
-		}
-		spec, err := predictions.GetAttribute(f.columns.class)
-		if err != nil {
-			return nil, fmt.Errorf("golearn: %w", err)
-		}
-		classes := make([]int, len(rows))
-		for i := range classes {
-			classes[i] = int(base.UnpackBytesToU64(predictions.Get(spec, i)))
-		}
-		answers = append(answers, classes)
-	}
-	return answers, nil
-}
-
-// votes counts, for each row, the trees that answer each class.
-func (f *forest) votes(rows [][]float64) ([][]int, error) {
-	answers, err := f.answers(rows)
-	if err != nil {
-		return nil, err
-	}
+// votes counts, for each row, the trees that answer each class, by golearn's
+// own Predict.
+func (f *forest) votes(rows [][]float64) [][]int {
 	votes := make([][]int, len(rows))
 	for i := range votes {
 		votes[i] = make([]int, len(f.columns.classes))
-		for _, answer := range answers {
-			votes[i][answer[i]]++
+	}
+	grid := f.columns.grid(rows, nil)
+	for _, tree := range f.trees {
+		predictions := must(tree.Predict(grid))
+		spec := must(predictions.GetAttribute(f.columns.class))
+		for i := range votes {
+			votes[i][base.UnpackBytesToU64(predictions.Get(spec, i))]++
 		}
 	}
-	return votes, nil
+	return votes
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -18,16 +19,11 @@ import (
 const (
 	closeRows         = 4
 	tiedRows          = 2
+	tieSearch         = 2000
 	thresholdFeatures = 4
 	thresholdSplits   = 8
 	thresholdBases    = 10
-	tieBatches        = 8
-	tieBatchRows      = 250
 )
-
-// goldenTolerance is the largest difference allowed in a probability: ONNX
-// computes them as float32.
-const goldenTolerance = 1e-6
 
 // goldenPicker chooses the rows that prove a program: those that are most
 // easily answered wrongly. What is expected of them is what golearn's own
@@ -35,83 +31,61 @@ const goldenTolerance = 1e-6
 type goldenPicker struct {
 	forest *forest
 	table  *table
-	// votes are those of the training rows.
-	votes  [][]int
-	random *rand.Rand
-
-	rows []goldenCandidate
-	seen map[string]bool
-}
-
-type goldenCandidate struct {
-	row   []float64
-	votes []int
-	why   string
+	// votes are those of the training rows, and hardest their indices by the
+	// lead of the winner, closest first.
+	votes   [][]int
+	hardest []int
+	golden  model.Golden
 }
 
 // goldenRows chooses rows for the artifact: one of each class at least, those
-// with the closest votes, ties, and values on and next to a split.
-func goldenRows(f *forest, t *table, votes [][]int, random *rand.Rand) (*model.Golden, error) {
-	p := goldenPicker{forest: f, table: t, votes: votes, random: random, seen: make(map[string]bool)}
+// with the closest votes, ties, and values on and next to a split. votes are
+// the forest's for the training rows.
+func goldenRows(f *forest, t *table, votes [][]int, random *rand.Rand) *model.Golden {
+	p := goldenPicker{forest: f, table: t, votes: votes, golden: model.Golden{
+		Source: "the votes of golearn's own Predict, tree by tree; a tie goes to the first class",
+		// ONNX computes probabilities as float32.
+		Tolerance: 1e-6,
+	}}
+	p.hardest = indicesBy(len(votes), func(row int) int { return margin(votes[row]) })
 	p.pickClasses()
-	hardest := p.hardest()
-	p.pickClose(hardest)
-	if err := p.pickTies(); err != nil {
-		return nil, err
-	}
-	if err := p.pickThresholds(hardest); err != nil {
-		return nil, err
-	}
-	golden := &model.Golden{
-		Source:    "the votes of golearn's own Predict, tree by tree; a tie goes to the first class",
-		Tolerance: goldenTolerance,
-	}
-	for _, c := range p.rows {
-		row, err := c.golden(t.classes)
-		if err != nil {
-			return nil, err
-		}
-		golden.Rows = append(golden.Rows, row)
-	}
-	return golden, nil
+	p.pickClose()
+	p.pickTies(random)
+	p.pickThresholds()
+	return &p.golden
 }
 
-func (c goldenCandidate) golden(classes model.Classes) (model.GoldenRow, error) {
-	instance, err := json.Marshal(c.row)
-	if err != nil {
-		return model.GoldenRow{}, err
+// indicesBy returns the indices below n in the order of their keys.
+func indicesBy(n int, key func(i int) int) []int {
+	indices := make([]int, n)
+	for i := range indices {
+		indices[i] = i
 	}
-	label, err := marshalClass(classes, mostVotes(c.votes))
-	if err != nil {
-		return model.GoldenRow{}, err
-	}
-	trees := 0
-	for _, n := range c.votes {
-		trees += n
-	}
-	row := model.GoldenRow{Instance: instance, Label: label, Why: c.why}
-	for _, n := range c.votes {
-		row.Probabilities = append(row.Probabilities, float64(n)/float64(trees))
-	}
-	return row, nil
+	slices.SortStableFunc(indices, func(a, b int) int { return cmp.Compare(key(a), key(b)) })
+	return indices
 }
 
-// marshalClass writes class i as JSON: a string or an integer.
-func marshalClass(classes model.Classes, i int) ([]byte, error) {
-	if len(classes.Ints) > 0 {
-		return json.Marshal(classes.Ints[i])
-	}
-	return json.Marshal(classes.Strings[i])
-}
-
-// add takes a row unless it is there already, and reports whether it did.
+// add takes a row and reports whether it did: not one that is there already,
+// nor one that JSON cannot write.
 func (p *goldenPicker) add(row []float64, votes []int, format string, args ...any) bool {
-	key := fmt.Sprint(row)
-	if p.seen[key] {
+	golden := model.GoldenRow{Why: fmt.Sprintf(format, args...)}
+	for _, n := range votes {
+		golden.Probabilities = append(golden.Probabilities, float64(n)/float64(len(p.forest.trees)))
+	}
+	var err error
+	if golden.Instance, err = json.Marshal(row); err != nil {
 		return false
 	}
-	p.seen[key] = true
-	p.rows = append(p.rows, goldenCandidate{row, votes, fmt.Sprintf(format, args...)})
+	if classes, winner := p.table.classes, mostVotes(votes); len(classes.Ints) > 0 {
+		golden.Label, err = json.Marshal(classes.Ints[winner])
+	} else {
+		golden.Label, err = json.Marshal(classes.Strings[winner])
+	}
+	there := func(r model.GoldenRow) bool { return bytes.Equal(r.Instance, golden.Instance) }
+	if err != nil || slices.ContainsFunc(p.golden.Rows, there) {
+		return false
+	}
+	p.golden.Rows = append(p.golden.Rows, golden)
 	return true
 }
 
@@ -133,13 +107,9 @@ func (p *goldenPicker) pickClasses() {
 // lower class first on a tie.
 func topTwo(votes []int) (first, second int) {
 	first = mostVotes(votes)
-	second = -1
-	for class, n := range votes {
-		if class != first && (second < 0 || n > votes[second]) {
-			second = class
-		}
-	}
-	return first, second
+	others := slices.Clone(votes)
+	others[first] = -1
+	return first, mostVotes(others)
 }
 
 func margin(votes []int) int {
@@ -147,19 +117,9 @@ func margin(votes []int) int {
 	return votes[first] - votes[second]
 }
 
-// hardest returns the training rows by the lead of their winner, closest first.
-func (p *goldenPicker) hardest() []int {
-	order := make([]int, len(p.votes))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(margin(p.votes[a]), margin(p.votes[b])) })
-	return order
-}
-
-func (p *goldenPicker) pickClose(hardest []int) {
+func (p *goldenPicker) pickClose() {
 	picked := 0
-	for _, row := range hardest {
+	for _, row := range p.hardest {
 		if picked == closeRows {
 			return
 		}
@@ -174,45 +134,35 @@ func (p *goldenPicker) pickClose(hardest []int) {
 // pickTies searches for ties on the way from a row of one class to a row of
 // another, where the votes change sides. There may be none to find: an odd
 // number of trees cannot tie between two classes.
-func (p *goldenPicker) pickTies() error {
+func (p *goldenPicker) pickTies(random *rand.Rand) {
+	rows := make([][]float64, tieSearch)
+	for i := range rows {
+		rows[i] = p.table.between(random)
+	}
 	picked := 0
-	for range tieBatches {
-		rows := make([][]float64, tieBatchRows)
-		for i := range rows {
-			rows[i] = p.between()
+	for i, v := range p.forest.votes(rows) {
+		if margin(v) > 0 || picked == tiedRows {
+			continue
 		}
-		votes, err := p.forest.votes(rows)
-		if err != nil {
-			return err
-		}
-		for i, v := range votes {
-			if margin(v) != 0 {
-				continue
-			}
-			first, second := topTwo(v)
-			if p.add(rows[i], v, "found by search: %s and %s tie with %s each, and the first class wins",
-				p.table.classes.Text(first), p.table.classes.Text(second), count(v[first], "vote")) {
-				picked++
-			}
-			if picked == tiedRows {
-				return nil
-			}
+		first, second := topTwo(v)
+		if p.add(rows[i], v, "found by search: %s and %s tie with %s each, and the first class wins",
+			p.table.classes.Text(first), p.table.classes.Text(second), count(v[first], "vote")) {
+			picked++
 		}
 	}
-	return nil
 }
 
-// between draws a point between two training rows of different classes.
-func (p *goldenPicker) between() []float64 {
-	a := p.random.IntN(len(p.table.rows))
-	b := p.random.IntN(len(p.table.rows))
-	for p.table.labels[a] == p.table.labels[b] {
-		b = p.random.IntN(len(p.table.rows))
+// between draws a point between two rows of different classes.
+func (t *table) between(random *rand.Rand) []float64 {
+	a := random.IntN(len(t.rows))
+	b := random.IntN(len(t.rows))
+	for t.labels[a] == t.labels[b] {
+		b = random.IntN(len(t.rows))
 	}
-	t := p.random.Float64()
-	row := make([]float64, len(p.table.features))
-	for i, v := range p.table.rows[a] {
-		row[i] = (1-t)*v + t*p.table.rows[b][i]
+	share := random.Float64()
+	row := make([]float64, len(t.features))
+	for i, v := range t.rows[a] {
+		row[i] = (1-share)*v + share*t.rows[b][i]
 	}
 	return row
 }
@@ -221,56 +171,37 @@ func (p *goldenPicker) between() []float64 {
 // value is a split and the same row with the next number after it, where that
 // step changes the answer if it does anywhere: "less or equal" read as "less",
 // or a threshold rounded to float32, cannot pass both.
-func (p *goldenPicker) pickThresholds(hardest []int) error {
+func (p *goldenPicker) pickThresholds() {
 	splits := p.forest.splits()
-	order := make([]int, len(splits))
-	for i := range order {
-		order[i] = i
-	}
-	total := func(feature int) (n int) {
-		for _, s := range splits[feature] {
-			n += s.nodes
-		}
-		return n
-	}
-	slices.SortStableFunc(order, func(a, b int) int { return cmp.Compare(total(b), total(a)) })
-	for _, feature := range order[:min(thresholdFeatures, len(order))] {
+	byNodes := indicesBy(len(splits), func(feature int) int { return -len(splits[feature]) })
+	for _, feature := range byNodes[:min(thresholdFeatures, len(byNodes))] {
 		if len(splits[feature]) == 0 {
-			continue
+			break
 		}
-		if err := p.pickThreshold(feature, splits[feature], hardest); err != nil {
-			return err
-		}
+		p.pickThreshold(feature, mostFrequent(splits[feature]))
 	}
-	return nil
 }
 
-func (p *goldenPicker) pickThreshold(feature int, splits []splitCount, hardest []int) error {
+func (p *goldenPicker) pickThreshold(feature int, thresholds []float64) {
 	// Rows stand in pairs: on a split, and just after it.
 	var rows [][]float64
-	var thresholds []float64
-	for _, s := range splits[:min(thresholdSplits, len(splits))] {
-		for _, base := range hardest[:min(thresholdBases, len(hardest))] {
+	for _, threshold := range thresholds[:min(thresholdSplits, len(thresholds))] {
+		for _, base := range p.hardest[:min(thresholdBases, len(p.hardest))] {
 			on, after := slices.Clone(p.table.rows[base]), slices.Clone(p.table.rows[base])
-			on[feature], after[feature] = s.threshold, math.Nextafter(s.threshold, math.Inf(1))
+			on[feature], after[feature] = threshold, math.Nextafter(threshold, math.Inf(1))
 			rows = append(rows, on, after)
-			thresholds = append(thresholds, s.threshold)
 		}
 	}
-	votes, err := p.forest.votes(rows)
-	if err != nil {
-		return err
-	}
+	votes := p.forest.votes(rows)
 	best := 0
-	for pair := range thresholds {
-		if effect(votes[2*pair], votes[2*pair+1]) > effect(votes[2*best], votes[2*best+1]) {
-			best = pair
+	for on := 0; on < len(rows); on += 2 {
+		if effect(votes[on], votes[on+1]) > effect(votes[best], votes[best+1]) {
+			best = on
 		}
 	}
-	name := p.table.features[feature]
-	p.add(rows[2*best], votes[2*best], "%s is exactly on the split %v", name, thresholds[best])
-	p.add(rows[2*best+1], votes[2*best+1], "%s is the next number after the split %v", name, thresholds[best])
-	return nil
+	name, threshold := p.table.features[feature], rows[best][feature]
+	p.add(rows[best], votes[best], "%s is exactly on the split %v", name, threshold)
+	p.add(rows[best+1], votes[best+1], "%s is the next number after the split %v", name, threshold)
 }
 
 // effect ranks how much a step across a split changes: 2 for the label, 1 for
@@ -285,36 +216,33 @@ func effect(on, after []int) int {
 	return 0
 }
 
-// splitCount is a threshold and the number of nodes that split there.
-type splitCount struct {
-	threshold float64
-	nodes     int
-}
-
-// splits returns each feature's thresholds, the most frequent first.
-func (f *forest) splits() [][]splitCount {
-	counts := make([]map[float64]int, len(f.columns.features))
-	for i := range counts {
-		counts[i] = make(map[float64]int)
-	}
+// splits returns the thresholds of each feature, one for each node that splits.
+func (f *forest) splits() [][]float64 {
+	splits := make([][]float64, len(f.columns.features))
 	var visit func(n *trees.DecisionTreeNode)
 	visit = func(n *trees.DecisionTreeNode) {
 		if n.Children == nil {
 			return
 		}
-		counts[slices.Index(f.columns.features, n.SplitRule.SplitAttr)][n.SplitRule.SplitVal]++
+		feature := slices.Index(f.columns.features, n.SplitRule.SplitAttr)
+		splits[feature] = append(splits[feature], n.SplitRule.SplitVal)
 		visit(n.Children[below])
 		visit(n.Children[above])
 	}
 	for _, tree := range f.trees {
 		visit(tree)
 	}
-	splits := make([][]splitCount, len(counts))
-	for i, nodes := range counts {
-		for _, threshold := range slices.Sorted(maps.Keys(nodes)) {
-			splits[i] = append(splits[i], splitCount{threshold, nodes[threshold]})
-		}
-		slices.SortStableFunc(splits[i], func(a, b splitCount) int { return cmp.Compare(b.nodes, a.nodes) })
-	}
 	return splits
+}
+
+// mostFrequent returns the distinct values, those that stand most often first,
+// and the lower of those that stand as often.
+func mostFrequent(values []float64) []float64 {
+	times := make(map[float64]int)
+	for _, v := range values {
+		times[v]++
+	}
+	distinct := slices.Sorted(maps.Keys(times))
+	slices.SortStableFunc(distinct, func(a, b float64) int { return cmp.Compare(times[b], times[a]) })
+	return distinct
 }

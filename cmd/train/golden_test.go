@@ -15,11 +15,7 @@ import (
 // pick chooses the golden rows of a forest grown on a table.
 func pick(t *testing.T, f *forest, from *table) *model.Golden {
 	t.Helper()
-	votes, err := f.votes(from.rows)
-	require.NoError(t, err)
-	golden, err := goldenRows(f, from, votes, chance(2))
-	require.NoError(t, err)
-	return golden
+	return goldenRows(f, from, f.votes(from.rows), settings{Seed: 2}.chance(streamTies))
 }
 
 func TestTopTwo(t *testing.T) {
@@ -44,7 +40,7 @@ func TestTopTwo(t *testing.T) {
 func TestGoldenRows(t *testing.T) {
 	iris := readIris(t)
 	const trees = 10
-	f := grow(t, iris, settings{trees: trees, depth: 6, features: 2, minLeaf: 1}, 1)
+	f := grow(t, iris, settings{Trees: trees, Depth: 6, Features: 2, MinLeaf: 1}, 1)
 	golden := pick(t, f, iris)
 	assert.Equal(t, 1e-6, golden.Tolerance)
 	assert.GreaterOrEqual(t, len(golden.Rows), 12)
@@ -58,13 +54,8 @@ func TestGoldenRows(t *testing.T) {
 		require.NoError(t, json.Unmarshal(row.Instance, &values))
 		require.Len(t, values, 4)
 
-		// What golearn answers for the row as it reads back, tree by tree.
-		answers, err := f.answers([][]float64{values})
-		require.NoError(t, err)
-		votes := make([]int, 3)
-		for _, tree := range answers {
-			votes[tree[0]]++
-		}
+		// What golearn answers for the row as it reads back.
+		votes := f.votes([][]float64{values})[0]
 		var label string
 		require.NoError(t, json.Unmarshal(row.Label, &label))
 		assert.Equal(t, iris.classes.Strings[mostVotes(votes)], label, row.Why)
@@ -85,8 +76,7 @@ func TestGoldenRows(t *testing.T) {
 			kinds["on"]++
 			name, _, _ := strings.Cut(row.Why, " ")
 			feature := slices.Index(iris.features, name)
-			on := func(s splitCount) bool { return s.threshold == values[feature] }
-			assert.True(t, slices.ContainsFunc(splits[feature], on), row.Why)
+			assert.Contains(t, splits[feature], values[feature], row.Why)
 		case strings.Contains(row.Why, "next number after the split"):
 			kinds["after"]++
 		}
@@ -99,7 +89,7 @@ func TestGoldenRows(t *testing.T) {
 // nothing close: there are fewer rows then, and no row twice.
 func TestGoldenRowsWithoutTies(t *testing.T) {
 	two := readText(t, "x,kind\n1,0\n2,0\n3,1\n4,1\n")
-	f := grow(t, two, settings{trees: 1, depth: 2, features: 1, minLeaf: 1}, 1)
+	f := grow(t, two, settings{Trees: 1, Depth: 2, Features: 1, MinLeaf: 1}, 1)
 	golden := pick(t, f, two)
 	seen := make(map[string]bool)
 	for _, row := range golden.Rows {
@@ -113,11 +103,12 @@ func TestGoldenRowsWithoutTies(t *testing.T) {
 
 func TestSplits(t *testing.T) {
 	ab := readText(t, "x,y,kind\n1,1,a\n2,2,b\n1,1,a\n2,2,b\n")
-	c := newColumns(ab.features, ab.label, ab.classes)
+	c := newColumns(ab)
 	y := c.features[1]
 	f := &forest{columns: c}
 	for _, at := range []float64{3, 1, 2, 3, 2, 0.5} {
-		f.trees = append(f.trees, splitOf(y, at, children{"0": leafOf(c, "a"), "1": leafOf(c, "b")}))
+		f.trees = append(f.trees, splitOf(y, at, leafOf(c, "a"), leafOf(c, "b")))
 	}
-	assert.Equal(t, [][]splitCount{nil, {{2, 2}, {3, 2}, {0.5, 1}, {1, 1}}}, f.splits())
+	assert.Equal(t, [][]float64{nil, {3, 1, 2, 3, 2, 0.5}}, f.splits())
+	assert.Equal(t, []float64{2, 3, 0.5, 1}, mostFrequent(f.splits()[1]))
 }

@@ -5,11 +5,11 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -42,11 +42,7 @@ type command struct {
 	Label string   `group:"Data:" placeholder:"COLUMN" help:"Column that holds the label; the last one when left out. All others are features. Labels that are all integers stay integers."`
 	Unit  []string `group:"Data:" sep:"none" placeholder:"[FEATURE=]UNIT" help:"Unit of a feature, such as weight=kg, or of all that are not named, such as cm. May be repeated."`
 
-	Trees    int    `group:"Forest:" default:"70" help:"Trees to grow; each casts one vote."`
-	Depth    int    `group:"Forest:" default:"6" help:"Splits that a row passes at most in a tree. Deeper trees learn more detail, noise included."`
-	Features int    `group:"Forest:" default:"0" help:"Features drawn at each node, of which the one that gains most information splits it; 0 is the square root of how many there are."`
-	MinLeaf  int    `group:"Forest:" default:"1" help:"Rows that a split leaves on either side at least."`
-	Seed     uint64 `group:"Forest:" default:"1" help:"Seed of all chance."`
+	settings
 
 	Folds int `group:"Check:" default:"10" help:"Folds of the stratified cross-validation, which tells how good the model is."`
 
@@ -55,38 +51,29 @@ type command struct {
 	ModelVersion int64  `group:"Artifact:" default:"1" help:"The model's version."`
 }
 
-// Validate checks the numbers; kong calls it.
-func (c *command) Validate() error {
-	for _, flag := range []struct {
-		name          string
-		value         int64
-		lowest, limit int64
-	}{
-		{"trees", int64(c.Trees), 1, 10_000},
-		{"depth", int64(c.Depth), 1, 64},
-		{"features", int64(c.Features), 0, math.MaxInt32},
-		{"min-leaf", int64(c.MinLeaf), 1, math.MaxInt32},
-		{"folds", int64(c.Folds), 2, 1_000},
-		{"model-version", c.ModelVersion, 1, math.MaxInt64},
-	} {
-		switch {
-		case flag.value < flag.lowest:
-			return fmt.Errorf("--%s is %d, and the least is %d", flag.name, flag.value, flag.lowest)
-		case flag.value > flag.limit:
-			return fmt.Errorf("--%s is %d, and the most is %d", flag.name, flag.value, flag.limit)
-		}
-	}
-	return nil
-}
-
-// AfterApply derives the names that were not given; kong calls it once the
-// flags are checked.
+// AfterApply derives the names that were not given and checks what the types do
+// not; kong calls it once all flags are read.
 func (c *command) AfterApply() error {
 	if c.Out == "" {
 		c.Out = filepath.Join("artifacts", stem(c.Data)+".onnx")
 	}
 	if c.Name == "" {
 		c.Name = stem(c.Out)
+	}
+	for _, flag := range []struct {
+		name          string
+		value, lowest int64
+	}{
+		{"trees", int64(c.Trees), 1},
+		{"depth", int64(c.Depth), 1},
+		{"features", int64(c.Features), 0},
+		{"min-leaf", int64(c.MinLeaf), 1},
+		{"folds", int64(c.Folds), 2},
+		{"model-version", c.ModelVersion, 1},
+	} {
+		if flag.value < flag.lowest {
+			return fmt.Errorf("--%s is %d, and the least is %d", flag.name, flag.value, flag.lowest)
+		}
 	}
 	if !model.ValidName(c.Name) {
 		return fmt.Errorf("%q is no name for a model: it takes 1 to 128 letters, digits, '.', '_' and '-', and starts with a letter or digit; give another with --name", c.Name)
@@ -100,9 +87,7 @@ func stem(path string) string {
 }
 
 // usageError is a flag that does not fit the data.
-type usageError struct{ text string }
-
-func (e *usageError) Error() string { return e.text }
+type usageError struct{ error }
 
 // The exit codes.
 const (
@@ -138,33 +123,20 @@ func run(args []string, stdout, stderr io.Writer) int {
 		return usage(stderr, err)
 	}
 	err = c.run(stdout, stderr)
-	if wrong, ok := errors.AsType[*usageError](err); ok {
-		return usage(stderr, wrong)
+	var wrong usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &wrong):
+		return usage(stderr, err)
 	}
-	if err != nil {
-		fmt.Fprintf(stderr, "train: %v\n", err)
-		return exitFailure
-	}
-	return exitOK
+	fmt.Fprintf(stderr, "train: %v\n", err)
+	return exitFailure
 }
 
 func usage(stderr io.Writer, err error) int {
 	fmt.Fprintf(stderr, "train: %v\ntrain --help tells what the flags mean\n", err)
 	return exitUsage
-}
-
-// Each use of chance has its own stream of the seed's generator, so that the
-// number of folds, say, has no influence on the forest.
-const (
-	streamForest = iota
-	streamTies
-	// streamFolds deals the rows to folds; fold i's forest uses the i-th after.
-	streamFolds
-)
-
-// source returns the generator of one stream.
-func (c *command) source(stream uint64) *rand.Rand {
-	return rand.New(rand.NewPCG(c.Seed, stream))
 }
 
 func (c *command) run(stdout, stderr io.Writer) error {
@@ -176,8 +148,7 @@ func (c *command) run(stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s, err := c.settings(t)
-	if err != nil {
+	if err := c.fit(t); err != nil {
 		return err
 	}
 	units, err := c.units(t.features)
@@ -189,7 +160,7 @@ func (c *command) run(stdout, stderr io.Writer) error {
 		return fmt.Errorf("the folder of %s: %w", c.Out, err)
 	}
 	progress := newProgress(stderr, (c.Folds+1)*c.Trees)
-	artifact, md, err := c.train(t, s, units, progress.step)
+	artifact, md, err := c.train(t, units, progress.step)
 	progress.clear()
 	if err != nil {
 		return err
@@ -197,26 +168,25 @@ func (c *command) run(stdout, stderr io.Writer) error {
 	if err := writeFile(c.Out, artifact); err != nil {
 		return fmt.Errorf("writing %s: %w", c.Out, err)
 	}
-	if err := report(stdout, t, s, c, md.Metrics); err != nil {
+	if err := report(stdout, t, c, md.Metrics); err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(stdout, "\n%s: %s version %d, %d bytes, %s\n", c.Out, md.Name, md.Version, len(artifact), count(len(md.Golden.Rows), "golden row"))
 	return err
 }
 
-// settings resolves the flags that depend on the data.
-func (c *command) settings(t *table) (settings, error) {
-	s := settings{trees: c.Trees, depth: c.Depth, features: c.Features, minLeaf: c.MinLeaf}
-	if s.features == 0 {
-		s.features = max(1, int(math.Round(math.Sqrt(float64(len(t.features))))))
+// fit resolves and checks the flags that depend on the data.
+func (c *command) fit(t *table) error {
+	if c.Features == 0 {
+		c.Features = int(math.Round(math.Sqrt(float64(len(t.features)))))
 	}
-	if s.features > len(t.features) {
-		return s, &usageError{fmt.Sprintf("--features is %d, and %s has %s", s.features, t.file, count(len(t.features), "feature"))}
+	if c.Features > len(t.features) {
+		return usageError{fmt.Errorf("--features is %d, and %s has %s", c.Features, t.file, count(len(t.features), "feature"))}
 	}
 	if c.Folds > len(t.rows) {
-		return s, &usageError{fmt.Sprintf("--folds is %d, and %s has %s", c.Folds, t.file, count(len(t.rows), "row"))}
+		return usageError{fmt.Errorf("--folds is %d, and %s has %s", c.Folds, t.file, count(len(t.rows), "row"))}
 	}
-	return s, nil
+	return nil
 }
 
 // units reads the --unit flags: a unit for each feature that has one.
@@ -227,46 +197,34 @@ func (c *command) units(features []string) (map[string]string, error) {
 		switch {
 		case !named:
 			for _, name := range features {
-				if units[name] == "" {
-					units[name] = flag
-				}
+				units[name] = cmp.Or(units[name], flag)
 			}
 		case slices.Contains(features, feature):
 			units[feature] = unit
 		default:
-			return nil, &usageError{fmt.Sprintf("--unit %s: there is no feature %q; the features are %s", flag, feature, strings.Join(features, ", "))}
+			return nil, usageError{fmt.Errorf("--unit %s: there is no feature %q; the features are %s", flag, feature, strings.Join(features, ", "))}
 		}
 	}
 	return units, nil
 }
 
 // train makes the artifact's bytes, and the metadata in it.
-func (c *command) train(t *table, s settings, units map[string]string, grown func()) ([]byte, *onnx.Metadata, error) {
-	columns := newColumns(t.features, t.label, t.classes)
-	metrics, err := crossValidate(columns, t, s, c.Folds, c.source, grown)
-	if err != nil {
-		return nil, nil, err
-	}
-	f, err := trainForest(columns, t.rows, t.labels, s, c.source(streamForest), grown)
-	if err != nil {
-		return nil, nil, err
-	}
-	votes, err := f.votes(t.rows)
-	if err != nil {
-		return nil, nil, err
-	}
-	golden, err := goldenRows(f, t, votes, c.source(streamTies))
-	if err != nil {
-		return nil, nil, err
-	}
-	m, err := f.export(c.Name, t.classes)
-	if err != nil {
-		return nil, nil, err
-	}
+func (c *command) train(t *table, units map[string]string, grown func()) (artifact []byte, md *onnx.Metadata, err error) {
+	defer func() {
+		// golearn answers what it does not expect with a panic, and nothing of
+		// that may reach the user as a stack.
+		if r := recover(); r != nil {
+			err = fmt.Errorf("the training failed: %v", r)
+		}
+	}()
+	metrics := crossValidate(t, c.settings, c.Folds, grown)
+	f := trainForest(t, c.settings, streamForest, grown)
+	votes := f.votes(t.rows)
+	m := f.export(c.Name, t.classes)
 	m.ModelVersion = c.ModelVersion
-	md := &onnx.Metadata{
-		Name: c.Name, Version: c.ModelVersion,
-		Schema: newSchema(t, units), Metrics: metrics, Training: newTraining(t, c, s, votes), Golden: golden,
+	md = &onnx.Metadata{
+		Name: c.Name, Version: c.ModelVersion, Schema: newSchema(t, units), Metrics: metrics,
+		Training: newTraining(t, c, votes), Golden: goldenRows(f, t, votes, c.chance(streamTies)),
 	}
 	if err := m.SetMetadata(md); err != nil {
 		return nil, nil, err
@@ -276,25 +234,14 @@ func (c *command) train(t *table, s settings, units map[string]string, grown fun
 
 // writeFile replaces a file as a whole: whoever reads it meanwhile, or after a
 // failure, finds the old bytes or the new ones.
-func writeFile(path string, data []byte) (err error) {
-	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
-	if err != nil {
-		return err
-	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(file.Name())
-		}
-	}()
-	_, err = file.Write(data)
+func writeFile(path string, data []byte) error {
+	temporary := path + ".new"
+	err := os.WriteFile(temporary, data, 0o644)
 	if err == nil {
-		err = file.Chmod(0o644)
-	}
-	if closed := file.Close(); err == nil {
-		err = closed
+		err = os.Rename(temporary, path)
 	}
 	if err != nil {
-		return err
+		_ = os.Remove(temporary)
 	}
-	return os.Rename(file.Name(), path)
+	return err
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/sjwhitworth/golearn/evaluation"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -156,9 +157,9 @@ func TestUnits(t *testing.T) {
 
 func TestFeaturesDrawn(t *testing.T) {
 	for features, want := range map[int]int{1: 1, 2: 1, 3: 2, 4: 2, 6: 2, 7: 3, 100: 10} {
-		s, err := (&command{Folds: 2}).settings(&table{features: make([]string, features), rows: make([][]float64, 2)})
-		require.NoError(t, err)
-		assert.Equal(t, want, s.features, "of %d", features)
+		c := &command{Folds: 2}
+		require.NoError(t, c.fit(&table{features: make([]string, features), rows: make([][]float64, 2)}))
+		assert.Equal(t, want, c.Features, "of %d", features)
 	}
 }
 
@@ -177,7 +178,6 @@ func TestExitCodes(t *testing.T) {
 		{"argument", []string{"iris.csv"}, 2, "train: unexpected argument iris.csv" + help},
 		{"no number", []string{"--trees=many"}, 2, `train: --trees: expected a valid 64 bit int but got "many"` + help},
 		{"too few", []string{"--trees=0"}, 2, "train: --trees is 0, and the least is 1" + help},
-		{"too many", []string{"--depth=65"}, 2, "train: --depth is 65, and the most is 64" + help},
 		{"one fold", []string{"--folds=1"}, 2, "train: --folds is 1, and the least is 2" + help},
 		{"negative", []string{"--features=-1"}, 2, "train: --features is -1, and the least is 0" + help},
 		{"version", []string{"--model-version=0"}, 2, "train: --model-version is 0, and the least is 1" + help},
@@ -217,6 +217,7 @@ func TestNames(t *testing.T) {
 		{command{Data: "data/iris.csv", Out: "x/flowers.onnx", Name: "fleurs"}, command{Out: "x/flowers.onnx", Name: "fleurs"}},
 	} {
 		c := test.given
+		c.settings, c.Folds, c.ModelVersion = settings{Trees: 1, Depth: 1, MinLeaf: 1}, 2, 1
 		require.NoError(t, c.AfterApply())
 		assert.Equal(t, test.want.Out, filepath.ToSlash(c.Out))
 		assert.Equal(t, test.want.Name, c.Name)
@@ -240,13 +241,22 @@ func TestWriteFile(t *testing.T) {
 	assert.Empty(t, left, "no temporary file stays behind")
 }
 
+// Whatever panics on the way to the artifact, here over a class that there is not,
+// is an error.
+func TestPanicsBecomeErrors(t *testing.T) {
+	broken := readText(t, "x,kind\n1,a\n2,a\n3,b\n4,b\n")
+	broken.labels[0] = 7
+	c := &command{settings: settings{Trees: 1, Depth: 1, Features: 1, MinLeaf: 1}, Folds: 2}
+	_, _, err := c.train(broken, nil, func() {})
+	assert.ErrorContains(t, err, "the training failed: ")
+}
+
 func TestReport(t *testing.T) {
 	ab := readText(t, "x,y,kind\n3,1,a\n1,2,long name\n2,-4,a\n2,0,long name\n")
-	c := &command{Seed: 9, Folds: 2}
-	columns := newColumns(ab.features, ab.label, ab.classes)
-	pooled := map[string]map[string]int{"a": {"a": 2}, "long name": {"a": 1, "long name": 1}}
+	c := &command{settings: settings{Trees: 3, Depth: 2, Features: 1, MinLeaf: 1, Seed: 9}, Folds: 2}
+	folds := []evaluation.ConfusionMatrix{{"a": {"a": 1}, "long name": {"long name": 1}}, {"a": {"a": 1}, "long name": {"a": 1}}}
 	var out bytes.Buffer
-	require.NoError(t, report(&out, ab, settings{trees: 3, depth: 2, features: 1, minLeaf: 1}, c, newMetrics(columns, pooled, []float64{1, 0.5})))
+	require.NoError(t, report(&out, ab, c, newMetrics(ab.classes.Texts(), folds)))
 	assert.Equal(t, `t.csv: 4 rows, 2 features, 2 classes of kind
 3 trees of depth 2 at most, 1 of 2 features at each node, 1 row or more in a leaf, seed 9
 
@@ -269,7 +279,7 @@ func TestProgressOnTerminalsOnly(t *testing.T) {
 	p.clear()
 	assert.Empty(t, out.String())
 
-	p.terminal = &out
+	p.out = &out
 	p.step()
 	p.clear()
 	assert.Equal(t, "\rgrowing trees: 2 of 2\r\x1b[K", out.String())

@@ -73,7 +73,7 @@ func newHistogram(sorted []float64) *model.Histogram {
 
 // newTraining tells what the model was made from. votes are the forest's for
 // the training rows.
-func newTraining(t *table, c *command, s settings, votes [][]int) *model.Training {
+func newTraining(t *table, c *command, votes [][]int) *model.Training {
 	labels := make(map[string]int64)
 	for _, text := range t.classes.Texts() {
 		labels[text] = 0
@@ -87,7 +87,7 @@ func newTraining(t *table, c *command, s settings, votes [][]int) *model.Trainin
 		Rows:    int64(len(t.rows)),
 		Trainer: producer + ", golearn " + golearnVersion,
 		Settings: map[string]any{
-			"trees": s.trees, "depth": s.depth, "features": s.features, "min_leaf": s.minLeaf,
+			"trees": c.Trees, "depth": c.Depth, "features": c.Features, "min_leaf": c.MinLeaf,
 			"seed": c.Seed, "folds": c.Folds,
 		},
 		Labels: labels,

@@ -78,7 +78,7 @@ func TestNewSchema(t *testing.T) {
 func TestNewTraining(t *testing.T) {
 	abc := readText(t, "x,kind\n1,a\n2,b\n3,c\n1,a\n2,b\n3,c\n")
 	abc.file = "some/folder/abc.csv"
-	c := &command{Seed: math.MaxUint64, Folds: 3}
+	c := &command{settings: settings{Trees: 2, Depth: 4, Features: 1, MinLeaf: 5, Seed: math.MaxUint64}, Folds: 3}
 	// The third is a tie, which goes to the first class; c is never answered.
 	votes := [][]int{{2, 0, 0}, {0, 2, 0}, {1, 1, 0}, {2, 0, 0}, {0, 2, 0}, {1, 0, 1}}
 	assert.Equal(t, &model.Training{
@@ -88,5 +88,5 @@ func TestNewTraining(t *testing.T) {
 			"trees": 2, "depth": 4, "features": 1, "min_leaf": 5, "seed": uint64(math.MaxUint64), "folds": 3,
 		},
 		Labels: map[string]int64{"a": 4, "b": 2, "c": 0},
-	}, newTraining(abc, c, settings{trees: 2, depth: 4, features: 1, minLeaf: 5}, votes))
+	}, newTraining(abc, c, votes))
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 
@@ -27,7 +28,7 @@ func parityRows(t *table, f *forest, random *rand.Rand) [][]float64 {
 			a, b := t.rows[random.IntN(len(t.rows))][i], t.rows[random.IntN(len(t.rows))][i]
 			row[i] = a + (b-a)*(3*random.Float64()-1)
 			if random.IntN(4) == 0 && len(s) > 0 {
-				row[i] = s[random.IntN(len(s))].threshold
+				row[i] = s[random.IntN(len(s))]
 			}
 		}
 		rows = append(rows, row)
@@ -35,32 +36,31 @@ func parityRows(t *table, f *forest, random *rand.Rand) [][]float64 {
 	return rows
 }
 
-// answersInHalves is forest.answers with two goroutines.
-func answersInHalves(t *testing.T, f *forest, rows [][]float64) [][]int {
-	t.Helper()
-	halves := [2][][]float64{rows[:len(rows)/2], rows[len(rows)/2:]}
-	var answers [2][][]int
-	var errs [2]error
+// answers returns the index of the class that golearn's Predict gives each
+// row, tree by tree: answers[tree][row]. Two goroutines share the trees.
+func answers(f *forest, rows [][]float64) [][]int {
+	answers := make([][]int, len(f.trees))
+	half := len(f.trees) / 2
 	var wait sync.WaitGroup
-	for i := range halves {
-		wait.Go(func() { answers[i], errs[i] = f.answers(halves[i]) })
+	for _, part := range [][2]int{{0, half}, {half, len(f.trees)}} {
+		wait.Go(func() {
+			for i := part[0]; i < part[1]; i++ {
+				alone := &forest{columns: f.columns, trees: f.trees[i : i+1]}
+				for _, votes := range alone.votes(rows) {
+					answers[i] = append(answers[i], slices.Index(votes, 1))
+				}
+			}
+		})
 	}
 	wait.Wait()
-	for i := range halves {
-		require.NoError(t, errs[i])
-	}
-	for tree := range answers[0] {
-		answers[0][tree] = append(answers[0][tree], answers[1][tree]...)
-	}
-	return answers[0]
+	return answers
 }
 
 // predict loads a forest as the server does and evaluates it with Tepal's own
 // evaluator. It returns the index of each row's class.
 func predict(t *testing.T, f *forest, classes model.Classes, rows [][]float64) ([]int, *model.Predictions) {
 	t.Helper()
-	file, err := f.export("parity", classes)
-	require.NoError(t, err)
+	file := f.export("parity", classes)
 	m, err := onnx.Load(file.Marshal(), "parity")
 	require.NoError(t, err)
 	var batch model.Batch
@@ -110,11 +110,11 @@ func TestParityWithGolearn(t *testing.T) {
 		{"integer classes", &integers, 4, 1000},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			f := grow(t, test.from, settings{trees: test.trees, depth: 6, features: 2, minLeaf: 1}, 1)
-			rows := parityRows(test.from, f, chance(7))[:len(test.from.rows)+test.random]
-			answers := answersInHalves(t, f, rows)
-			checkTrees(t, f, test.from.classes, rows, answers)
-			checkForest(t, f, test.from.classes, rows, answers)
+			f := grow(t, test.from, settings{Trees: test.trees, Depth: 6, Features: 2, MinLeaf: 1}, 1)
+			rows := parityRows(test.from, f, rand.New(rand.NewPCG(7, 0)))[:len(test.from.rows)+test.random]
+			golearn := answers(f, rows)
+			checkTrees(t, f, test.from.classes, rows, golearn)
+			checkForest(t, f, test.from.classes, rows, golearn)
 		})
 	}
 }
@@ -123,8 +123,7 @@ func checkTrees(t *testing.T, f *forest, classes model.Classes, rows [][]float64
 	t.Helper()
 	for i, tree := range f.trees {
 		alone := &forest{columns: f.columns, trees: []*trees.DecisionTreeNode{tree}}
-		file, err := alone.export("parity", classes)
-		require.NoError(t, err)
+		file := alone.export("parity", classes)
 		w := newWalker(t, file)
 		walked := make([]int, len(rows))
 		for j, row := range rows {

@@ -13,11 +13,11 @@ import (
 )
 
 // report prints how good the model was found to be.
-func report(w io.Writer, t *table, s settings, c *command, m *model.Metrics) error {
+func report(w io.Writer, t *table, c *command, m *model.Metrics) error {
 	var text strings.Builder
-	fmt.Fprintf(&text, "%s: %s, %s, %s\n", t.file, count(len(t.rows), "row"), count(len(t.features), "feature"), classCount(t))
+	fmt.Fprintf(&text, "%s: %s, %s, %d classes of %s\n", t.file, count(len(t.rows), "row"), count(len(t.features), "feature"), t.classes.Len(), t.label)
 	fmt.Fprintf(&text, "%s of depth %d at most, %d of %s at each node, %s or more in a leaf, seed %d\n\n",
-		count(s.trees, "tree"), s.depth, s.features, count(len(t.features), "feature"), count(s.minLeaf, "row"), c.Seed)
+		count(c.Trees, "tree"), c.Depth, c.Features, count(len(t.features), "feature"), count(c.MinLeaf, "row"), c.Seed)
 	fmt.Fprintf(&text, "accuracy %.4f in stratified %d-fold cross-validation (standard deviation %.4f, folds from %.4f to %.4f)\n\n",
 		m.Values[accuracyMean], c.Folds, m.Values[accuracySpread], m.Values[accuracyLowest], m.Values[accuracyHighest])
 
@@ -41,38 +41,26 @@ func report(w io.Writer, t *table, s settings, c *command, m *model.Metrics) err
 	return err
 }
 
-func classCount(t *table) string {
-	return fmt.Sprintf("%d classes of %s", t.classes.Len(), t.label)
-}
-
 // progress shows on a terminal how many trees are grown, and nothing
 // elsewhere.
 type progress struct {
-	// terminal is nil when there is none.
-	terminal    io.Writer
+	out         io.Writer
 	done, total int
 }
 
 // newProgress shows progress on w if that is a terminal.
 func newProgress(w io.Writer, total int) *progress {
-	p := &progress{total: total}
-	if file, ok := w.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
-		p.terminal = file
+	if file, ok := w.(*os.File); !ok || !term.IsTerminal(int(file.Fd())) {
+		w = io.Discard
 	}
-	return p
+	return &progress{out: w, total: total}
 }
 
 // step counts one more tree.
 func (p *progress) step() {
 	p.done++
-	if p.terminal != nil {
-		fmt.Fprintf(p.terminal, "\rgrowing trees: %d of %d", p.done, p.total)
-	}
+	fmt.Fprintf(p.out, "\rgrowing trees: %d of %d", p.done, p.total)
 }
 
 // clear takes the line away.
-func (p *progress) clear() {
-	if p.terminal != nil {
-		fmt.Fprint(p.terminal, "\r\x1b[K")
-	}
-}
+func (p *progress) clear() { fmt.Fprint(p.out, "\r\x1b[K") }

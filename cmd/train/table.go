@@ -2,11 +2,12 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
-	"math"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -30,33 +31,30 @@ type table struct {
 	classes model.Classes
 }
 
-// fault is something wrong with a file, at a line and a column that both
-// count from 1; columns count bytes, as compilers do.
-type fault struct {
-	file         string
-	line, column int
-	text         string
-}
-
-func (f *fault) Error() string {
-	return fmt.Sprintf("%s:%d:%d: %s", f.file, f.line, f.column, f.text)
-}
-
 // readTable reads a CSV file from its bytes. The label column is the one
-// called label, the last when label is empty. Every error is a *fault.
+// called label, the last when label is empty. Every error begins with the
+// file, the line and the column that it is about.
 func readTable(file string, data []byte, label string) (*table, error) {
-	r := &tableReader{
+	r := tableReader{
 		table: &table{file: file, digest: onnx.Digest(data)},
-		first: make(map[string]place),
+		// Spreadsheets put a byte order mark in front of UTF-8.
+		csv:  csv.NewReader(bytes.NewReader(bytes.TrimPrefix(data, []byte("\uFEFF")))),
+		seen: make(map[string]*class),
 	}
-	if err := r.read(data, label); err != nil {
+	r.csv.FieldsPerRecord = -1
+	r.csv.TrimLeadingSpace = true
+	err := r.readHeader(label)
+	for err == nil {
+		err = r.readRow()
+	}
+	if errors.Is(err, io.EOF) {
+		err = r.setClasses()
+	}
+	if err != nil {
 		return nil, err
 	}
 	return r.table, nil
 }
-
-// place is a position in the file.
-type place struct{ line, column int }
 
 // tableReader holds what is needed only while a table is read.
 type tableReader struct {
@@ -65,36 +63,16 @@ type tableReader struct {
 	// header holds every column's name, labelColumn the label's index in it.
 	header      []string
 	labelColumn int
-	// texts are the labels row by row; first is where each label first stands.
+	// texts are the labels row by row, seen what there is of each.
 	texts []string
-	first map[string]place
+	seen  map[string]*class
 }
 
-func (r *tableReader) fault(at place, format string, args ...any) error {
-	return &fault{r.file, at.line, at.column, fmt.Sprintf(format, args...)}
-}
-
-func (r *tableReader) read(data []byte, label string) error {
-	// Spreadsheets put a byte order mark in front of UTF-8.
-	r.csv = csv.NewReader(bytes.NewReader(bytes.TrimPrefix(data, []byte("\uFEFF"))))
-	r.csv.FieldsPerRecord = -1
-	r.csv.TrimLeadingSpace = true
-	if err := r.readHeader(label); err != nil {
-		return err
-	}
-	for {
-		record, err := r.record()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if err := r.readRow(record); err != nil {
-			return err
-		}
-	}
-	return r.setClasses()
+// class is a label with the place where it first stands, how many rows have it,
+// and its index among all.
+type class struct {
+	first       string
+	rows, index int
 }
 
 // record reads one record that is well-formed CSV and valid UTF-8. White space
@@ -103,11 +81,11 @@ func (r *tableReader) read(data []byte, label string) error {
 func (r *tableReader) record() ([]string, error) {
 	record, err := r.csv.Read()
 	if parse, ok := errors.AsType[*csv.ParseError](err); ok {
-		return nil, r.fault(place{parse.Line, parse.Column}, "%v", parse.Err)
+		return nil, fmt.Errorf("%s: %w", r.place(parse.Line, parse.Column), parse.Err)
 	}
 	for i, cell := range record {
 		if !utf8.ValidString(cell) {
-			return nil, r.fault(r.at(i), "the cell %q is no valid UTF-8", cell)
+			return nil, fmt.Errorf("%s: the cell %q is no valid UTF-8", r.at(i), cell)
 		}
 		record[i] = strings.TrimSpace(cell)
 	}
@@ -115,46 +93,50 @@ func (r *tableReader) record() ([]string, error) {
 }
 
 // at is where cell i of the record last read begins.
-func (r *tableReader) at(i int) place {
-	line, column := r.csv.FieldPos(i)
-	return place{line, column}
+func (r *tableReader) at(i int) string { return r.place(r.csv.FieldPos(i)) }
+
+// place is written as compilers do; line and column, in bytes, count from 1.
+func (r *tableReader) place(line, column int) string {
+	return fmt.Sprintf("%s:%d:%d", r.file, line, column)
 }
 
 func (r *tableReader) readHeader(label string) error {
 	header, err := r.record()
 	if errors.Is(err, io.EOF) {
-		return r.fault(place{1, 1}, "the file is empty: it needs a header with the columns' names and a row for each example")
+		return fmt.Errorf("%s: the file is empty: it needs a header with the columns' names and a row for each example", r.place(1, 1))
 	}
 	if err != nil {
 		return err
 	}
 	for i, name := range header {
 		if name == "" {
-			return r.fault(r.at(i), "column %d has no name", i+1)
+			return fmt.Errorf("%s: column %d has no name", r.at(i), i+1)
 		}
 		if j := slices.Index(header[:i], name); j >= 0 {
-			return r.fault(r.at(i), "columns %d and %d are both called %q", j+1, i+1, name)
+			return fmt.Errorf("%s: columns %d and %d are both called %q", r.at(i), j+1, i+1, name)
 		}
 	}
 	r.header = header
-	r.labelColumn = len(header) - 1
-	if label != "" {
-		r.labelColumn = slices.Index(header, label)
-	}
+	r.label = cmp.Or(label, header[len(header)-1])
+	r.labelColumn = slices.Index(header, r.label)
 	if r.labelColumn < 0 {
-		return r.fault(r.at(0), "there is no column %q for the label; the columns are %s", label, strings.Join(header, ", "))
+		return fmt.Errorf("%s: there is no column %q for the label; the columns are %s", r.at(0), label, strings.Join(header, ", "))
 	}
 	if len(header) == 1 {
-		return r.fault(r.at(0), "%q is the only column: a model needs a column for the label and at least one feature", header[0])
+		return fmt.Errorf("%s: %q is the only column: a model needs a column for the label and at least one feature", r.at(0), header[0])
 	}
-	r.label = header[r.labelColumn]
 	r.features = slices.Delete(slices.Clone(header), r.labelColumn, r.labelColumn+1)
 	return nil
 }
 
-func (r *tableReader) readRow(record []string) error {
+// readRow reads the next row; after the last one its error is io.EOF.
+func (r *tableReader) readRow() error {
+	record, err := r.record()
+	if err != nil {
+		return err
+	}
 	if n := len(r.header); len(record) != n {
-		return r.fault(r.at(min(n, len(record)-1)), "the row has %s and the header %d", count(len(record), "cell"), n)
+		return fmt.Errorf("%s: the row has %s and the header %d", r.at(min(n, len(record)-1)), count(len(record), "cell"), n)
 	}
 	row := make([]float64, 0, len(r.features))
 	for i, cell := range record {
@@ -163,72 +145,62 @@ func (r *tableReader) readRow(record []string) error {
 		}
 		v, err := parseNumber(cell)
 		if err != nil {
-			return r.fault(r.at(i), "column %q: %v", r.header[i], err)
+			return fmt.Errorf("%s: column %q: %w", r.at(i), r.header[i], err)
 		}
 		row = append(row, v)
 	}
-	text := record[r.labelColumn]
+	text, at := record[r.labelColumn], r.at(r.labelColumn)
 	if text == "" {
-		return r.fault(r.at(r.labelColumn), "column %q: the label is empty", r.label)
+		return fmt.Errorf("%s: column %q: the label is empty", at, r.label)
 	}
-	if _, seen := r.first[text]; !seen {
-		r.first[text] = r.at(r.labelColumn)
+	if r.seen[text] == nil {
+		r.seen[text] = &class{first: at}
 	}
+	r.seen[text].rows++
 	r.rows = append(r.rows, row)
 	r.texts = append(r.texts, text)
 	return nil
 }
 
-// parseNumber reads a finite number.
+// parseNumber reads a finite number, in decimal as rows.CSVReader does.
 func parseNumber(text string) (float64, error) {
-	if text == "" {
-		return 0, errors.New("the cell is empty, and a feature needs a number in every row")
-	}
 	v, err := strconv.ParseFloat(text, 64)
 	switch {
+	case text == "":
+		return 0, errors.New("the cell is empty, and a feature needs a number in every row")
 	case errors.Is(err, strconv.ErrRange):
 		return 0, fmt.Errorf("%q is out of the range of a 64-bit float", text)
-	case err != nil:
+	case err != nil || strings.Trim(text, "0123456789+-.eE") != "":
 		return 0, fmt.Errorf("%q is no number", text)
-	case math.IsNaN(v) || math.IsInf(v, 0):
-		return 0, fmt.Errorf("%q is no number to train on: NaN and the infinities count as none", text)
 	}
 	return v, nil
 }
 
-// setClasses derives the classes from the labels and checks that there are
-// enough rows of each.
+// setClasses derives the classes from the labels, and refuses a class that no
+// model could be checked on: each needs a row to learn from and another to be
+// held out.
 func (r *tableReader) setClasses() error {
 	if len(r.rows) == 0 {
-		return r.fault(place{1, 1}, "there is a header and no row below it")
+		return fmt.Errorf("%s: there is a header and no row below it", r.place(1, 1))
 	}
-	texts := slices.Compact(slices.Sorted(slices.Values(r.texts)))
-	r.classes = newClasses(texts)
-	index := make(map[string]int, len(texts))
+	first := r.seen[r.texts[0]].first
+	switch n := len(r.seen); {
+	case n == 1:
+		return fmt.Errorf("%s: %q is the label of every row, and a classifier needs two classes at least", first, r.texts[0])
+	case 2*n > len(r.rows):
+		return fmt.Errorf("%s: column %q has %d classes in %s, and a class needs two rows at least: is it the label?",
+			first, r.label, n, count(len(r.rows), "row"))
+	}
+	r.classes = newClasses(slices.Sorted(maps.Keys(r.seen)))
 	for i, text := range r.classes.Texts() {
-		index[text] = i
+		c := r.seen[text]
+		if c.rows == 1 {
+			return fmt.Errorf("%s: this is the only row of class %q, and a class needs two at least: one to learn from and one to check with", c.first, text)
+		}
+		c.index = i
 	}
-	rows := make([]int, len(texts))
 	for _, text := range r.texts {
-		r.labels = append(r.labels, index[text])
-		rows[index[text]]++
-	}
-	if len(texts) == 1 {
-		return r.fault(r.first[texts[0]], "%q is the label of every row, and a classifier needs two classes at least", texts[0])
-	}
-	return r.checkSupport(rows)
-}
-
-// checkSupport refuses a class that no model could be checked on: each needs a
-// row to learn from and another to be held out.
-func (r *tableReader) checkSupport(rows []int) error {
-	if classes := len(rows); 2*classes > len(r.rows) {
-		return r.fault(r.first[r.texts[0]], "column %q has %d classes in %s, and a class needs two rows at least: is it the label?",
-			r.label, classes, count(len(r.rows), "row"))
-	}
-	if c := slices.Index(rows, 1); c >= 0 {
-		text := r.classes.Text(c)
-		return r.fault(r.first[text], "this is the only row of class %q, and a class needs two at least: one to learn from and one to check with", text)
+		r.labels = append(r.labels, r.seen[text].index)
 	}
 	return nil
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"math"
 	"os"
 	"testing"
@@ -175,12 +174,17 @@ func TestReadTableFaults(t *testing.T) {
 		{
 			name: "not a number",
 			text: "x,y,kind\n1,NaN,a\n",
-			want: `t.csv:2:3: column "y": "NaN" is no number to train on: NaN and the infinities count as none`,
+			want: `t.csv:2:3: column "y": "NaN" is no number`,
 		},
 		{
 			name: "infinity",
 			text: "x,y,kind\n1,-inf,a\n",
-			want: `t.csv:2:3: column "y": "-inf" is no number to train on: NaN and the infinities count as none`,
+			want: `t.csv:2:3: column "y": "-inf" is no number`,
+		},
+		{
+			name: "a number that the server would not read",
+			text: "x,y,kind\n1,0x1p-2,a\n",
+			want: `t.csv:2:3: column "y": "0x1p-2" is no number`,
 		},
 		{
 			name: "beyond a double",
@@ -241,8 +245,6 @@ func TestReadTableFaults(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			_, err := readTable("t.csv", []byte(test.text), test.label)
 			require.EqualError(t, err, test.want)
-			var at *fault
-			assert.ErrorAs(t, err, &at)
 		})
 	}
 }
@@ -260,10 +262,7 @@ func FuzzReadTable(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, label string) {
 		read, err := readTable("t.csv", data, label)
 		if err != nil {
-			at, ok := errors.AsType[*fault](err)
-			require.True(t, ok, "%v", err)
-			require.Positive(t, at.line)
-			require.Positive(t, at.column)
+			require.Regexp(t, `^t\.csv:[1-9]\d*:[1-9]\d*: `, err.Error())
 			return
 		}
 		require.Len(t, read.labels, len(read.rows))

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 
-	"github.com/sjwhitworth/golearn/base"
 	"github.com/sjwhitworth/golearn/evaluation"
 
 	"github.com/tepalhq/tepal/model"
@@ -31,77 +31,43 @@ func stratifiedFolds(labels []int, classes, folds int, random *rand.Rand) []int 
 }
 
 // crossValidate trains a forest on all folds but one, for each, and measures
-// it on the fold left out. source gives the chance of a stream; grown is
-// called after each tree.
-func crossValidate(c *columns, t *table, s settings, folds int, source func(stream uint64) *rand.Rand, grown func()) (*model.Metrics, error) {
-	foldOf := stratifiedFolds(t.labels, t.classes.Len(), folds, source(streamFolds))
-	pooled := make(evaluation.ConfusionMatrix)
-	var accuracies []float64
+// it on the fold left out. grown is called after each tree.
+func crossValidate(t *table, s settings, folds int, grown func()) *model.Metrics {
+	foldOf := stratifiedFolds(t.labels, t.classes.Len(), folds, s.chance(streamFolds))
+	var matrices []evaluation.ConfusionMatrix
 	for fold := range folds {
-		var kept, held part
-		for row, in := range foldOf {
-			if in == fold {
-				held.add(t, row)
-			} else {
-				kept.add(t, row)
-			}
-		}
-		f, err := trainForest(c, kept.rows, kept.labels, s, source(streamFolds+1+uint64(fold)), grown)
-		if err != nil {
-			return nil, fmt.Errorf("fold %d: %w", fold+1, err)
-		}
-		matrix, err := f.confusion(held)
-		if err != nil {
-			return nil, fmt.Errorf("fold %d: %w", fold+1, err)
-		}
-		accuracies = append(accuracies, evaluation.GetAccuracy(matrix))
-		pool(pooled, matrix)
+		kept := t.where(func(row int) bool { return foldOf[row] != fold })
+		held := t.where(func(row int) bool { return foldOf[row] == fold })
+		f := trainForest(kept, s, streamFolds+1+uint64(fold), grown)
+		matrices = append(matrices, f.confusion(held))
 	}
-	return newMetrics(c, pooled, accuracies), nil
+	return newMetrics(t.classes.Texts(), matrices)
 }
 
-// part is some of a table's rows with their labels.
-type part struct {
-	rows   [][]float64
-	labels []int
-}
-
-func (p *part) add(t *table, row int) {
-	p.rows = append(p.rows, t.rows[row])
-	p.labels = append(p.labels, t.labels[row])
-}
-
-// confusion counts the part's rows by their label and by the forest's answer,
-// with golearn's own evaluation.
-func (f *forest) confusion(p part) (matrix evaluation.ConfusionMatrix, err error) {
-	votes, err := f.votes(p.rows)
-	if err != nil {
-		return nil, err
-	}
-	answers := make([]int, len(votes))
-	for i, v := range votes {
-		answers[i] = mostVotes(v)
-	}
-	defer recoverGolearn("comparing answers", &err)
-	var grids [2]*base.DenseInstances
-	for i, labels := range [][]int{p.labels, answers} {
-		if grids[i], err = f.columns.grid(p.rows, labels); err != nil {
-			return nil, fmt.Errorf("golearn: %w", err)
+// where returns the table with only those rows that keep says.
+func (t *table) where(keep func(row int) bool) *table {
+	part := *t
+	part.rows, part.labels = nil, nil
+	for i, row := range t.rows {
+		if keep(i) {
+			part.rows = append(part.rows, row)
+			part.labels = append(part.labels, t.labels[i])
 		}
 	}
-	return evaluation.GetConfusionMatrix(grids[0], grids[1])
+	return &part
 }
 
-// pool adds the counts of matrix to those of into.
-func pool(into, matrix evaluation.ConfusionMatrix) {
-	for class, answers := range matrix {
-		if into[class] == nil {
-			into[class] = make(map[string]int)
-		}
-		for answer, n := range answers {
-			into[class][answer] += n
-		}
+// confusion counts the table's rows by their label and by the forest's answer.
+func (f *forest) confusion(t *table) evaluation.ConfusionMatrix {
+	matrix := make(evaluation.ConfusionMatrix)
+	for _, class := range f.columns.classes {
+		matrix[class] = make(map[string]int)
 	}
+	votes := f.votes(t.rows)
+	for i, label := range t.labels {
+		matrix[t.classes.Text(label)][t.classes.Text(mostVotes(votes[i]))]++
+	}
+	return matrix
 }
 
 // The names of the figures in model.Metrics.Values.
@@ -112,27 +78,38 @@ const (
 	accuracyHighest = "accuracy_highest_fold"
 )
 
-func newMetrics(c *columns, pooled evaluation.ConfusionMatrix, accuracies []float64) *model.Metrics {
-	mean, deviation := meanAndDeviation(accuracies)
-	lowest, highest := accuracies[0], accuracies[0]
-	for _, a := range accuracies {
-		lowest, highest = min(lowest, a), max(highest, a)
+// newMetrics has golearn work out the figures of the folds' confusion matrices.
+func newMetrics(classes []string, folds []evaluation.ConfusionMatrix) *model.Metrics {
+	var accuracies []float64
+	for _, matrix := range folds {
+		accuracies = append(accuracies, evaluation.GetAccuracy(matrix))
 	}
+	mean, variance := evaluation.GetCrossValidatedMetric(folds, evaluation.GetAccuracy)
 	m := &model.Metrics{
 		Method: fmt.Sprintf("stratified %d-fold cross-validation: accuracy is the mean of the folds, "+
-			"the figures of the classes and the confusion matrix are of all rows, each answered by the forest that was trained without its fold", len(accuracies)),
+			"the figures of the classes and the confusion matrix are of all rows, each answered by the forest that was trained without its fold", len(folds)),
 		Values: map[string]float64{
-			accuracyMean: mean, accuracySpread: deviation, accuracyLowest: lowest, accuracyHighest: highest,
+			accuracyMean: mean, accuracySpread: math.Sqrt(variance),
+			accuracyLowest: slices.Min(accuracies), accuracyHighest: slices.Max(accuracies),
 		},
 	}
-	for _, class := range c.classes {
-		counts := make([]int64, len(c.classes))
-		support := int64(0)
-		for i, answer := range c.classes {
+	pooled := make(evaluation.ConfusionMatrix)
+	for _, class := range classes {
+		pooled[class] = make(map[string]int)
+		counts := make([]int64, len(classes))
+		for i, answer := range classes {
+			for _, matrix := range folds {
+				pooled[class][answer] += matrix[class][answer]
+			}
 			counts[i] = int64(pooled[class][answer])
-			support += counts[i]
 		}
 		m.Confusion = append(m.Confusion, counts)
+	}
+	for i, class := range classes {
+		support := int64(0)
+		for _, n := range m.Confusion[i] {
+			support += n
+		}
 		m.Classes = append(m.Classes, model.ClassMetrics{
 			Class:     class,
 			Precision: defined(evaluation.GetPrecision(class, pooled)),
@@ -151,15 +128,4 @@ func defined(v float64) float64 {
 		return 0
 	}
 	return v
-}
-
-// meanAndDeviation returns the mean and the population's standard deviation.
-func meanAndDeviation(values []float64) (mean, deviation float64) {
-	for _, v := range values {
-		mean += v / float64(len(values))
-	}
-	for _, v := range values {
-		deviation += (v - mean) * (v - mean) / float64(len(values))
-	}
-	return mean, math.Sqrt(deviation)
 }

@@ -110,28 +110,23 @@ func schemaOf(b block) *tfprotov6.SchemaBlock {
 
 // typeOf reads a type as schemas.json writes it. What it does not tell can be anything.
 func typeOf(kind string) tftypes.Type {
-	inner := func(prefix string) (tftypes.Type, bool) {
-		rest, ok := strings.CutPrefix(kind, prefix+"(")
-		if !ok {
-			return nil, false
-		}
-		t := typeOf(strings.TrimSuffix(rest, ")"))
-		return t, !t.Is(tftypes.DynamicPseudoType)
-	}
-	if kind == "string" {
+	outer, inner, _ := strings.Cut(strings.TrimSuffix(kind, ")"), "(")
+	switch outer {
+	case "string":
 		return tftypes.String
-	}
-	if kind == "number" {
+	case "number":
 		return tftypes.Number
-	}
-	if kind == "bool" {
+	case "bool":
 		return tftypes.Bool
-	}
-	if t, ok := inner("list"); ok {
-		return tftypes.List{ElementType: t}
-	}
-	if t, ok := inner("map"); ok {
-		return tftypes.Map{ElementType: t}
+	case "list", "map":
+		element := typeOf(inner)
+		switch {
+		case element.Is(tftypes.DynamicPseudoType):
+		case outer == "list":
+			return tftypes.List{ElementType: element}
+		default:
+			return tftypes.Map{ElementType: element}
+		}
 	}
 	return tftypes.DynamicPseudoType
 }
