@@ -263,7 +263,7 @@ func (s *Server) newHTTPServer(routes http.Handler) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
-		ErrorLog:          telemetry.StdLogger(s.log, slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		// OPTIONS * gets our answer and its line, like any path that is unknown.
 		DisableGeneralOptionsHandler: true,
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log"
 	"log/slog"
 	"slices"
 	"strings"
@@ -72,12 +71,6 @@ func ParseLevel(name string) (slog.Level, error) {
 		return slog.LevelError, nil
 	}
 	return 0, fmt.Errorf("unknown log level %q: expected debug, info, warn or error", name)
-}
-
-// StdLogger returns a standard logger whose every output becomes one record of l, for http.Server.ErrorLog and the
-// like. Its Writer is what the output of the standard log package can be set to, with log.SetFlags(0).
-func StdLogger(l *slog.Logger, level slog.Level) *log.Logger {
-	return slog.NewLogLogger(l.Handler(), level)
 }
 
 // logHandler is a slog.Handler that builds zerolog events. It is immutable.

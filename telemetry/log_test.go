@@ -388,14 +388,14 @@ func TestParseLevel(t *testing.T) {
 	}
 }
 
-func TestStdLoggerMakesOneRecordOfEachOutput(t *testing.T) {
+func TestAStandardLoggersOutputsAreARecordEach(t *testing.T) {
 	var logs sink
-	std := StdLogger(NewLogger(&logs, LogOptions{Level: slog.LevelInfo}), slog.LevelWarn)
+	std := slog.NewLogLogger(NewLogger(&logs, LogOptions{Level: slog.LevelInfo}).Handler(), slog.LevelWarn)
 	std.Print("http: panic\ngoroutine 1\n")
 	std.Printf("no newline %d", 1)
 	_, err := std.Writer().Write([]byte("through the writer\n"))
 	require.NoError(t, err)
-	StdLogger(NewLogger(&logs, LogOptions{Level: slog.LevelError}), slog.LevelWarn).Print("not severe enough")
+	slog.NewLogLogger(NewLogger(&logs, LogOptions{Level: slog.LevelError}).Handler(), slog.LevelWarn).Print("not severe enough")
 
 	lines := logs.lines(t)
 	require.Len(t, lines, 3)

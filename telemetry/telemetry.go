@@ -133,7 +133,7 @@ func (t *Telemetry) Metrics() *Metrics { return t.metrics }
 // format, or in protobuf, as the request's Accept header asks.
 func (t *Telemetry) MetricsHandler() http.Handler {
 	return promhttp.HandlerFor(t.registry, promhttp.HandlerOpts{
-		ErrorLog:          StdLogger(t.log, slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(t.log.Handler(), slog.LevelWarn),
 		ErrorHandling:     promhttp.ContinueOnError,
 		EnableOpenMetrics: true,
 	})

@@ -144,7 +144,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error 
 	// which are counted, and not the server.
 	signal.Ignore(syscall.SIGPIPE)
 	log.SetFlags(0)
-	log.SetOutput(telemetry.StdLogger(logger, slog.LevelWarn).Writer())
+	log.SetOutput(slog.NewLogLogger(logger.Handler(), slog.LevelWarn).Writer())
 	otel.SetErrorHandler(telemetry.NewErrorHandler(logger))
 	otel.SetLogger(telemetry.NewSDKLogger(logger))
 	c.AccessLog.Slow = c.Slow

@@ -108,7 +108,7 @@ func (v *CSVReader) cell(req *Request, row, i int, text string) error {
 	return nil
 }
 
-// CSVHeader returns the columns that AppendCSV fills: the label, a probability
+// CSVHeader returns the columns that CSVRecord fills: the label, a probability
 // for each class, the value or values; what the model answers of these.
 func (c *Codec) CSVHeader(p *model.Predictions) []string {
 	var header []string
