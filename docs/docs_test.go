@@ -95,6 +95,8 @@ func read(t *testing.T, path string) page {
 	p := page{path: path, text: string(text)}
 	var open *block
 	blank := true
+	// The indentation of the block, which is none of its text.
+	margin := ""
 	for line := range strings.Lines(p.text) {
 		fence, isFence := strings.CutPrefix(strings.TrimSpace(line), "```")
 		indented := strings.HasPrefix(line, "    ")
@@ -105,12 +107,14 @@ func read(t *testing.T, path string) page {
 		case isFence && open == nil:
 			p.blocks = append(p.blocks, block{language: fence})
 			open = &p.blocks[len(p.blocks)-1]
+			margin, _, _ = strings.Cut(line, "`")
 		case isFence:
 			open = nil
 		case open != nil:
-			open.text += strings.TrimPrefix(line, "    ")
+			open.text += strings.TrimPrefix(line, margin)
 		case indented && blank:
-			p.blocks = append(p.blocks, block{text: strings.TrimPrefix(line, "    ")})
+			margin = "    "
+			p.blocks = append(p.blocks, block{text: strings.TrimPrefix(line, margin)})
 			open = &p.blocks[len(p.blocks)-1]
 		default:
 			p.prose += line
