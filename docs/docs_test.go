@@ -640,6 +640,30 @@ func TestProblems(t *testing.T) {
 	}
 }
 
+// TestProblemIndex holds the table at the top of the page of problems to its
+// sections: each is there once, in the row of its status.
+func TestProblemIndex(t *testing.T) {
+	page := read(t, "docs/problems.md")
+	index, _, found := strings.Cut(page.prose, "\n## ")
+	require.True(t, found)
+	var linked, sections []string
+	for _, row := range rows(index) {
+		for _, to := range link.FindAllStringSubmatch(row[1], -1) {
+			name := strings.TrimPrefix(to[1], "#")
+			linked = append(linked, name)
+			status := regexp.MustCompile(`\*\*(\d{3})\.\*\*`).FindStringSubmatch(page.section(t, name))
+			require.NotNil(t, status, name)
+			assert.Contains(t, strings.Split(row[0], ", "), status[1], name)
+		}
+	}
+	for _, h := range heading.FindAllStringSubmatch(page.prose, -1) {
+		if h[1] == "##" {
+			sections = append(sections, h[2])
+		}
+	}
+	assert.ElementsMatch(t, sections, linked)
+}
+
 // TestRoutes holds the page on HTTP to the routes of the server, both ways.
 func TestRoutes(t *testing.T) {
 	routes := serverRoutes(t)
