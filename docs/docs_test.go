@@ -95,6 +95,8 @@ func read(t *testing.T, path string) page {
 	p := page{path: path, text: string(text)}
 	var open *block
 	blank := true
+	// The indentation of the block, which is none of its text.
+	margin := ""
 	for line := range strings.Lines(p.text) {
 		fence, isFence := strings.CutPrefix(strings.TrimSpace(line), "```")
 		indented := strings.HasPrefix(line, "    ")
@@ -105,12 +107,14 @@ func read(t *testing.T, path string) page {
 		case isFence && open == nil:
 			p.blocks = append(p.blocks, block{language: fence})
 			open = &p.blocks[len(p.blocks)-1]
+			margin, _, _ = strings.Cut(line, "`")
 		case isFence:
 			open = nil
 		case open != nil:
-			open.text += strings.TrimPrefix(line, "    ")
+			open.text += strings.TrimPrefix(line, margin)
 		case indented && blank:
-			p.blocks = append(p.blocks, block{text: strings.TrimPrefix(line, "    ")})
+			margin = "    "
+			p.blocks = append(p.blocks, block{text: strings.TrimPrefix(line, margin)})
 			open = &p.blocks[len(p.blocks)-1]
 		default:
 			p.prose += line
@@ -634,6 +638,30 @@ func TestProblems(t *testing.T) {
 			assert.Equal(t, found[2], statuses[found[1]], file)
 		}
 	}
+}
+
+// TestProblemIndex holds the table at the top of the page of problems to its
+// sections: each is there once, in the row of its status.
+func TestProblemIndex(t *testing.T) {
+	page := read(t, "docs/problems.md")
+	index, _, found := strings.Cut(page.prose, "\n## ")
+	require.True(t, found)
+	var linked, sections []string
+	for _, row := range rows(index) {
+		for _, to := range link.FindAllStringSubmatch(row[1], -1) {
+			name := strings.TrimPrefix(to[1], "#")
+			linked = append(linked, name)
+			status := regexp.MustCompile(`\*\*(\d{3})\.\*\*`).FindStringSubmatch(page.section(t, name))
+			require.NotNil(t, status, name)
+			assert.Contains(t, strings.Split(row[0], ", "), status[1], name)
+		}
+	}
+	for _, h := range heading.FindAllStringSubmatch(page.prose, -1) {
+		if h[1] == "##" {
+			sections = append(sections, h[2])
+		}
+	}
+	assert.ElementsMatch(t, sections, linked)
 }
 
 // TestRoutes holds the page on HTTP to the routes of the server, both ways.

@@ -254,6 +254,7 @@ func TestURLs(t *testing.T) {
 	// Where others listen, or what they ask for.
 	others := []string{"/", "/v1/traces", "/v1/metrics"}
 	alone := regexp.MustCompile(`^/[a-z_]+(?:/[a-z_{}]+)*/?$`)
+	model := regexp.MustCompile(`^/models/(iris|flowers)\b`)
 	asked := regexp.MustCompile(`(?:localhost:800[02]|ADDRESS)(/[^\s'"?]*)`)
 	count := 0
 	for _, p := range pages(t) {
@@ -264,7 +265,7 @@ func TestURLs(t *testing.T) {
 			}
 			for _, found := range paths {
 				count++
-				path := strings.Replace(found[1], "/models/iris", "/models/{name}", 1)
+				path := model.ReplaceAllString(found[1], "/models/{name}")
 				profile := strings.HasPrefix(path, "/debug/pprof/")
 				assert.True(t, routes[path] || profile || slices.Contains(others, path), "%s: there is no route %s", p.path, path)
 			}

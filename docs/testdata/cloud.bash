@@ -35,6 +35,7 @@ case "$line" in
   printf '[%s]\n' "$(printf '{"subject": "system:serviceaccount:%s:telemetry-access"},' default iris-dev iris-staging iris-prod | sed 's/$/{"subject": "system:serviceaccount:iris-preview:telemetry-access"}/')"
   ;;
 'az aks show '*oidc*) echo https://westus2.oic.prod-aks.azure.com/tenant/cluster/ ;;
+'az network vnet subnet show '*) echo "/subscriptions/$subscription/resourceGroups/my-aks-rg/providers/Microsoft.Network/virtualNetworks/mlops-auto/subnets/nodes" ;;
 'az acr show '*) echo "/subscriptions/$subscription/resourceGroups/my-aks-rg/providers/Microsoft.ContainerRegistry/registries/mlopsImages" ;;
 'az aks show '*json) echo '{"powerState": {"code": "Running"}, "provisioningState": "Succeeded"}' ;;
 'az aks show '*) echo "/subscriptions/$subscription/resourceGroups/my-aks-rg/providers/Microsoft.ContainerService/managedClusters/mlops-standard" ;;

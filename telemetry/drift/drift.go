@@ -3,7 +3,7 @@
 // by the population stability index.
 //
 // It exists to keep that off the request's path and its memory constant. [Monitor.Observe] only copies numbers into a
-// bounded buffer; they are sorted into bins later, by [Monitor.Run] or by whoever reads the result. docs/telemetry.md
+// bounded buffer; they are sorted into bins later, by [Monitor.Run] or by whoever reads the result. docs/drift.md
 // has the formula and how to read it.
 package drift
 
