@@ -342,7 +342,7 @@ bench-compare: ## Compare the benchmarks that match BENCH with those of BASE, a 
 LOADTEST_FLAGS ?= --rate 200 --ramp 2s --duration 8s --max-p99 1s --max-errors 0 --min-rate 95%
 
 .PHONY: loadtest
-loadtest: build ## Build bin/loadtest, and load a server with LOADTEST_FLAGS for a short while
+loadtest: build ## Build bin/loadtest, and load a server with LOADTEST_FLAGS for a short while (needs curl)
 	CGO_ENABLED=0 go build -trimpath -o bin/loadtest ./cmd/loadtest
 	scripts/loadtest.sh bin/tepal bin/loadtest $(LOADTEST_FLAGS)
 
