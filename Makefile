@@ -182,8 +182,8 @@ image-archive: image ## Build it, and write it to bin/image.tar for a cluster's 
 	$(image_env) scripts/image.sh archive bin/image.tar
 
 .PHONY: image-check
-image-check: image-archive ## Build it, check size and labels, serve as several users (needs docker or podman; jq, curl)
-	IMAGE='$(image)' scripts/image-check.sh bin/image.tar scripts/image-size
+image-check: image-archive ## Build it, check size, platform and labels, serve as several users (needs docker or podman; jq, curl)
+	IMAGE='$(image)' PLATFORM='$(PLATFORM)' scripts/image-check.sh bin/image.tar scripts/image-size
 
 .PHONY: image-push
 image-push: ## Push IMAGE unless its tag is in the registry, and print it by digest
