@@ -217,6 +217,10 @@ preview-report: ## Write bin/preview.md: the endpoint URL, IMAGE, the model's me
 preview-comment: ## Put it on pull request PR, by CML or else by gh
 	@PR='$(PR)' scripts/preview.sh comment
 
+.PHONY: release-notes
+release-notes: ## Print what the changelog says of VERSION, without which there is no release
+	@VERSION='$(VERSION)' scripts/release.sh notes
+
 .PHONY: release-dist
 release-dist: ## Make binaries, bills of materials, manifests, notes and checksums of VERSION in bin/dist
 	@VERSION='$(VERSION)' IMAGE='$(IMAGE)' scripts/release.sh dist
@@ -242,7 +246,12 @@ lint-workflows: .venv/zizmor ## Lint the workflows by actionlint and zizmor (nee
 
 .PHONY: test-workflows
 test-workflows: ## Run the steps of the workflows that deploy against stand-ins for the clouds' tools (needs jq)
-	cd .github/test && go vet ./... && go mod tidy -diff && go test -count=1 ./...
+	cd .github/test && go vet -tags cluster ./... && go mod tidy -diff && go test -count=1 ./...
+
+# A part of `make e2e`, which brings the image to the nodes.
+.PHONY: test-workflows-cluster
+test-workflows-cluster: ## Run their steps on the cluster of KUBECONFIG, whose nodes have IMAGE; it must not be in use (needs kubectl, curl, jq)
+	cd .github/test && IMAGE='$(IMAGE)' go test -tags cluster -count=1 -timeout 12m -run '^TestCluster' .
 
 ##@ Clouds (infra/README.md; CLOUD=gcp|aws|azure MODE=standard|managed PROJECT=…; DRY_RUN=1 prints the commands)
 CLOUD     ?=
