@@ -182,8 +182,8 @@ image-archive: image ## Build it, and write it to bin/image.tar for a cluster's 
 	$(image_env) scripts/image.sh archive bin/image.tar
 
 .PHONY: image-check
-image-check: image-archive ## Build it, check size and labels, serve as several users (needs docker or podman; jq, curl)
-	IMAGE='$(image)' scripts/image-check.sh bin/image.tar scripts/image-size
+image-check: image-archive ## Build it, check size, platform and labels, serve as several users (needs docker or podman; jq, curl)
+	IMAGE='$(image)' PLATFORM='$(PLATFORM)' scripts/image-check.sh bin/image.tar scripts/image-size
 
 .PHONY: image-push
 image-push: ## Push IMAGE unless its tag is in the registry, and print it by digest
@@ -217,6 +217,10 @@ preview-report: ## Write bin/preview.md: the endpoint URL, IMAGE, the model's me
 preview-comment: ## Put it on pull request PR, by CML or else by gh
 	@PR='$(PR)' scripts/preview.sh comment
 
+.PHONY: release-notes
+release-notes: ## Print what the changelog says of VERSION, without which there is no release
+	@VERSION='$(VERSION)' scripts/release.sh notes
+
 .PHONY: release-dist
 release-dist: ## Make binaries, bills of materials, manifests, notes and checksums of VERSION in bin/dist
 	@VERSION='$(VERSION)' IMAGE='$(IMAGE)' scripts/release.sh dist
@@ -242,7 +246,12 @@ lint-workflows: .venv/zizmor ## Lint the workflows by actionlint and zizmor (nee
 
 .PHONY: test-workflows
 test-workflows: ## Run the steps of the workflows that deploy against stand-ins for the clouds' tools (needs jq)
-	cd .github/test && go vet ./... && go mod tidy -diff && go test -count=1 ./...
+	cd .github/test && go vet -tags cluster ./... && go mod tidy -diff && go test -count=1 ./...
+
+# A part of `make e2e`, which brings the image to the nodes.
+.PHONY: test-workflows-cluster
+test-workflows-cluster: ## Run their steps on the cluster of KUBECONFIG, whose nodes have IMAGE; it must not be in use (needs kubectl, curl, jq)
+	cd .github/test && IMAGE='$(IMAGE)' go test -tags cluster -count=1 -timeout 12m -run '^TestCluster' .
 
 ##@ Clouds (infra/README.md; CLOUD=gcp|aws|azure MODE=standard|managed PROJECT=…; DRY_RUN=1 prints the commands)
 CLOUD     ?=
@@ -342,7 +351,7 @@ bench-compare: ## Compare the benchmarks that match BENCH with those of BASE, a 
 LOADTEST_FLAGS ?= --rate 200 --ramp 2s --duration 8s --max-p99 1s --max-errors 0 --min-rate 95%
 
 .PHONY: loadtest
-loadtest: build ## Build bin/loadtest, and load a server with LOADTEST_FLAGS for a short while
+loadtest: build ## Build bin/loadtest, and load a server with LOADTEST_FLAGS for a short while (needs curl)
 	CGO_ENABLED=0 go build -trimpath -o bin/loadtest ./cmd/loadtest
 	scripts/loadtest.sh bin/tepal bin/loadtest $(LOADTEST_FLAGS)
 

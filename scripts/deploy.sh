@@ -114,17 +114,7 @@ fail() { # WHAT
   exit 1
 }
 
-case ${1:-} in
--h | --help)
-  usage
-  exit
-  ;;
-'') ;;
-*)
-  usage >&2
-  exit 2
-  ;;
-esac
+no_arguments "$@"
 names
 # Above progressDeadlineSeconds, so that Kubernetes gets to say why.
 : "${DEPLOY_TIMEOUT:=330}"

@@ -85,25 +85,41 @@ predict() { # URL CURL'S ARGUMENTS…
     --data '{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}' "$url/predict"
 }
 
-# load_begin puts the open-loop load test on the Service, until load_end.
+# anew asks over a connection of its own each time, until it is ended: a load test keeps its connections, and with them its replicas.
+anew() {
+  while true; do
+    if predict "$url" >/dev/null; then echo answered; else echo lost; fi
+    sleep 0.02
+  done
+}
+
+# load_begin puts the open-loop load test on the Service, and beside it a caller that comes anew each time, until load_end.
 load_begin() { # NAME
-  load_report=$out/$1.json
+  load_report=$out/$1.json load_anew=$out/$1.anew
   bin/loadtest --target "$url" --rate "$E2E_RATE" --duration 1h --timeout 5s --json "$load_report" >"$out/$1.load" 2>&1 &
   load=$!
-  trap 'kill "$load" 2>/dev/null || true' EXIT
+  anew >"$load_anew" 2>&1 &
+  load+=" $!"
+  # shellcheck disable=SC2064 # those of now
+  trap "kill $load 2>/dev/null || true" EXIT
   sleep 2 # so that what follows happens under load
-  kill -0 "$load" 2>/dev/null || {
+  kill -0 "${load% *}" 2>/dev/null || {
     cat "$out/$1.load"
     fail 'the load test has ended'
   }
 }
 
-# load_end ends it, and sees that every request was answered, and rightly.
+# load_end ends them, and sees that every request was answered, and rightly.
 load_end() {
   sleep 2 # for what comes late
-  kill -INT "$load"
-  wait "$load" || true # it says that it was interrupted
+  kill -INT "${load% *}"
+  kill "${load#* }"
+  wait "${load% *}" || true # it says that it was interrupted
   trap - EXIT
   say "$(jq -r '.total | "load: \(.requests) requests at \(.asked_rate | round)/s, p99 \(.p99_seconds * 1000 | round) ms, errors: \(.errors // {} | tojson)"' "$load_report")"
-  jq -e '.total.requests > 0 and (.total.errors // {}) == {}' "$load_report" >/dev/null || fail 'a request was lost'
+  say "anew: $(grep -c '^answered' "$load_anew") requests answered, $(grep -c '^lost' "$load_anew" || true) lost"
+  # Some may be due and not yet sent at the moment of its end: those were not lost.
+  jq -e '.total | .requests > 0 and ((.errors // {}) | (.["not sent"] // 0) <= 5 and del(.["not sent"]) == {})' "$load_report" >/dev/null ||
+    fail 'a request was lost'
+  ! grep -q '^lost' "$load_anew" || fail "a request over a new connection was lost: $(grep '^curl' "$load_anew" | sort | uniq -c)"
 }

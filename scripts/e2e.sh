@@ -10,10 +10,12 @@ usage() {
   cat <<'USAGE'
 Usage: [VARIABLE=VALUE…] scripts/e2e.sh [CHECK…]
 
-Without arguments it runs what must hold: predict, probes, logs, metrics, rollout, restart, bad-model, eviction, kubelet and
-scale. Two more measure, and run when they are named: replicas and locust. Images and deploy come first in any case.
+Without arguments it runs what must hold: predict, probes, logs, metrics, rollout, restart, bad-model, eviction, kubelet,
+scale and workflows. Two more measure, and run when they are named: replicas and locust. Images and deploy come first in any
+case.
 
-  KUBECONFIG           the cluster; its namespace iris-dev is used, and left empty
+  KUBECONFIG           the cluster; its namespace iris-dev is used, and left empty. The check workflows makes and removes
+                       iris-staging, iris-prod and iris-preview, and fails where one of them exists
   E2E_LOAD             command that brings an archive of an image to the nodes (kind load image-archive)
   E2E_RESTART_KUBELET  command that restarts the kubelet (docker exec kind-control-plane systemctl restart kubelet)
   E2E_METRICS_SERVER   manifest that is applied when the cluster has no metrics (a release of metrics-server)
@@ -61,7 +63,7 @@ finish() {
 
 case ${1:-} in -h | --help) usage && exit ;; esac
 checks=("$@")
-[ $# -gt 0 ] || checks=(predict probes logs metrics rollout restart bad-model eviction kubelet scale)
+[ $# -gt 0 ] || checks=(predict probes logs metrics rollout restart bad-model eviction kubelet scale workflows)
 for check in "${checks[@]}"; do
   [ -x "scripts/e2e/$check.sh" ] || { usage >&2 && exit 2; }
 done

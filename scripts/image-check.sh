@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Checks the container image IMAGE: its sizes, what it says of itself, and that it serves as its own user, as root, as any
-# other user, and with nothing that it may write to. image-check.sh ARCHIVE SIZES
+# Checks the container image IMAGE: its sizes, what it is for, what it says of itself, and that it serves as its own user, as
+# root, as any other user, and with nothing that it may write to. image-check.sh ARCHIVE SIZES
 #
 # ARCHIVE  the image as a docker-archive, as `image.sh archive` writes it
 # SIZES    the committed sizes: the image may be up to 10 % larger, and never above 12 MB compressed and 25 MB unpacked
 #
-# IMAGE    what it is called (localhost/tepal:dev)
-# ENGINE   docker or podman, in place of the first that answers
+# IMAGE     what it is called (localhost/tepal:dev)
+# PLATFORM  what it was built for (this machine's); what is not for this machine is not started
+# ENGINE    docker or podman, in place of the first that answers
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -15,7 +16,8 @@ cd "$(dirname "$0")/.."
   exit 2
 }
 archive=$1 sizes=$2
-: "${IMAGE:=localhost/tepal:dev}" "${ENGINE:=}"
+here=$(go env GOHOSTOS)/$(go env GOHOSTARCH)
+: "${IMAGE:=localhost/tepal:dev}" "${ENGINE:=}" "${PLATFORM:=$here}"
 dir=$(mktemp -d)
 container=
 trap '[ -z "$container" ] || "$engine" rm --force "$container" >/dev/null 2>&1 || true; rm -rf "$dir"' EXIT
@@ -54,6 +56,18 @@ within() { # NAME BYTES MOST
 within compressed "$compressed" 12000000
 within unpacked "$unpacked" 25000000
 
+# What it is for, by its configuration and by the binary's own header: they are made apart.
+platform=$(jq -r '"\(.os)/\(.architecture)"' "$dir/$(jq -r '.[0].Config' "$dir/manifest.json")")
+[ "$platform" = "$PLATFORM" ] || fail "the image says that it is for $platform, and not for $PLATFORM"
+case $platform in
+linux/amd64) machine=003e ;;
+linux/arm64) machine=00b7 ;;
+*) fail "no release is for $platform" ;;
+esac
+tar -xOf "$dir/layer" tepal >"$dir/tepal" # of the last layer
+[ "$(od -An -tx2 -j18 -N2 "$dir/tepal" | tr -d ' ')" = "$machine" ] || fail "the binary is not for $platform"
+echo "image-check: image and binary are for $platform"
+
 # What it says of itself, compared with what the Dockerfile promises.
 "$engine" inspect --type image "$IMAGE" >"$dir/inspect.json"
 promised() { # JQ-EXPRESSION
@@ -66,6 +80,7 @@ promised '.Labels["org.opencontainers.image.source"] == "https://github.com/tepa
 for label in title description documentation licenses version revision created; do
   promised ".Labels[\"org.opencontainers.image.$label\"] | length > 0"
 done
+promised ".Labels[\"org.opencontainers.image.revision\"] == \"${COMMIT:-$(git rev-parse HEAD 2>/dev/null || echo unknown)}\""
 echo 'image-check: user, entry point, ports and labels are as promised'
 
 # serves USER starts the image as that user with a read-only root and no capability, and asks for a prediction.
@@ -93,6 +108,10 @@ serves() {
   container=
   echo "image-check: serves as user $1 on a read-only root, and stops by itself"
 }
+if [ "$platform" != "$here" ]; then
+  echo "image-check: this machine is $here, and does not start it"
+  exit
+fi
 serves 65532:65532
 serves 0:0
 serves "$((RANDOM + 100000)):0"

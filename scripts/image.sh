@@ -43,19 +43,23 @@ engine() {
 
 # arguments fills args with what every build is told.
 arguments() {
-  local epoch
-  args=(--target "$IMAGE_TARGET" --tag "$IMAGE")
-  args+=(--build-arg "VERSION=${VERSION:-$(git describe --tags --always --dirty 2>/dev/null || echo dev)}")
-  args+=(--build-arg "COMMIT=${COMMIT:-$(git rev-parse HEAD 2>/dev/null || echo unknown)}")
+  local version commit epoch created
+  version=${VERSION:-$(git describe --tags --always --dirty 2>/dev/null || echo dev)}
+  commit=${COMMIT:-$(git rev-parse HEAD 2>/dev/null || echo unknown)}
   # The commit's time and not today's, so that building again gives the same image.
   epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
-  args+=(--build-arg "CREATED=$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)")
+  created=$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)
+  args=(--target "$IMAGE_TARGET" --tag "$IMAGE" --build-arg "VERSION=$version" --build-arg "COMMIT=$commit" --build-arg "CREATED=$created")
+  # Once more, since podman and buildah of Debian 12 take the labels of an older build from their cache.
+  args+=(--label "org.opencontainers.image.version=$version" --label "org.opencontainers.image.revision=$commit")
+  args+=(--label "org.opencontainers.image.created=$created")
 }
 
 build() {
   local args
   arguments
-  [ -z "$PLATFORM" ] || args+=(--platform "$PLATFORM")
+  # Podman and buildah of Debian 12 do not tell the Dockerfile what they run on, as BuildKit does.
+  [ -z "$PLATFORM" ] || args+=(--platform "$PLATFORM" --build-arg "BUILDPLATFORM=$(go env GOHOSTOS)/$(go env GOHOSTARCH)")
   if [ -n "$LOCAL_BASES" ]; then
     export BUILDAH_ISOLATION=${BUILDAH_ISOLATION:-chroot} # such a machine may be a container itself, where little else works
     scripts/local-bases.sh "$engine"
@@ -77,12 +81,15 @@ archive() {
   esac
 }
 
+# unknown stands for the digest of an image in a dry run.
+unknown() { printf '%s@sha256:%064d\n' "${IMAGE%:*}" 0; }
+
 # digest pulls IMAGE and prints it by digest, or fails: an image is small, and a pull is what every engine knows.
 digest() {
   local repository=${IMAGE%:*} references
   run "$engine" pull --quiet "$IMAGE" || return 1
   [ -z "$DRY_RUN" ] || {
-    echo "$repository@sha256:$(printf '0%.0s' {1..64})"
+    unknown
     return
   }
   case $engine in
@@ -119,7 +126,11 @@ release() {
   arguments
   run docker buildx build "${args[@]}" --platform "${PLATFORM:-linux/amd64,linux/arm64}" --sbom=true \
     --provenance=mode=max --metadata-file "$metadata" --push .
-  tell "${IMAGE%:*}@$(jq -er '."containerimage.digest"' "$metadata")"
+  if [ -n "$DRY_RUN" ]; then
+    unknown
+  else
+    tell "${IMAGE%:*}@$(jq -er '."containerimage.digest"' "$metadata")"
+  fi
 }
 
 [ $# -gt 0 ] || usage

@@ -8,6 +8,21 @@ die() { # MESSAGE…
   exit 2
 }
 
+# no_arguments shows the usage where it is asked for, or where there are arguments, which none of the scripts takes.
+no_arguments() { # ARGUMENT…
+  case ${1:-} in
+  -h | --help)
+    usage
+    exit
+    ;;
+  '') ;;
+  *)
+    usage >&2
+    exit 2
+    ;;
+  esac
+}
+
 # names sets namespace, suffix, deployment and service, or says what is wrong.
 names() {
   suffix=

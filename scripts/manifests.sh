@@ -121,17 +121,7 @@ write_whole() {
   } >"$1/kustomization.yaml"
 }
 
-case ${1:-} in
--h | --help)
-  usage
-  exit
-  ;;
-'') ;;
-*)
-  usage >&2
-  exit 2
-  ;;
-esac
+no_arguments "$@"
 names
 [ -n "${IMAGE:-}" ] || die 'IMAGE is missing: REPOSITORY@sha256:DIGEST or REPOSITORY:TAG'
 check_components

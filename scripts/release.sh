@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # Makes what a release consists of beside the image.
 #
+#   release.sh notes    print what the changelog says of VERSION, without which there is no release
 #   release.sh dist     into DIST: binaries with manual page and completion, a bill of materials of each, the manifests that
 #                       deploy IMAGE, the notes, checksums
 #   release.sh sign     sign IMAGE and the checksums by the identity of this workflow's run, without a key (needs cosign)
 #   release.sh publish  make the release of tag VERSION at GitHub, with all of DIST (needs gh)
 #
-# VERSION  the tag, such as v1.2.3: the changelog must have a section for it
+# VERSION  the tag, such as v1.2.3
 # IMAGE    the released image by digest
 # DIST     where it goes (bin/dist)
 set -euo pipefail
@@ -23,7 +24,7 @@ usage() {
 notes() {
   local section
   section=$(awk -v version="${VERSION#v}" '
-    /^## / { inside = index($2, version) && ($2 == version || $2 == "[" version "]"); next }
+    /^## / { inside = $2 == version || $2 == "[" version "]"; next }
     inside' CHANGELOG.md)
   [ -n "$section" ] || {
     echo "release: CHANGELOG.md has no section \`## ${VERSION#v}\`: rename Unreleased" >&2
@@ -60,7 +61,7 @@ dist() {
   notes >"$DIST/notes.md"
   cp -r LICENSE cmd/tepal/completion "$work/"
   # The page is the same for every system, and only a program of this one can print it.
-  go build -trimpath -ldflags "-X main.version=$VERSION" -o "$work/tepal" ./cmd/tepal
+  CGO_ENABLED=0 go build -trimpath -ldflags "-X main.version=$VERSION" -o "$work/tepal" ./cmd/tepal
   "$work/tepal" man >"$work/tepal.1"
   binary linux amd64
   binary linux arm64
@@ -87,6 +88,6 @@ publish() {
 
 : "${VERSION:?release: VERSION is the tag, such as v1.2.3}"
 case ${1:-} in
-dist | sign | publish) "$1" ;;
+notes | dist | sign | publish) "$1" ;;
 *) usage ;;
 esac

@@ -6,14 +6,8 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/k8s.bash
 source scripts/k8s.bash
 
-case ${1:-} in
--h | --help)
-  echo 'Usage: ENV=preview PR=12 [COMPONENTS=…] [DRY_RUN=1] scripts/undeploy.sh'
-  exit
-  ;;
-'') ;;
-*) die "unknown argument $1" ;;
-esac
+usage() { echo 'Usage: ENV=preview PR=12 [COMPONENTS=…] [DRY_RUN=1] scripts/undeploy.sh'; }
+no_arguments "$@"
 
 run() { # COMMAND…
   printf '+ %s\n' "$*" >&2

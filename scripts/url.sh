@@ -6,14 +6,8 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/k8s.bash
 source scripts/k8s.bash
 
-case ${1:-} in
--h | --help)
-  echo 'Usage: ENV=prod [PR=12] [URL_TIMEOUT=300] scripts/url.sh'
-  exit
-  ;;
-'') ;;
-*) die "unknown argument $1" ;;
-esac
+usage() { echo 'Usage: ENV=prod [PR=12] [URL_TIMEOUT=300] scripts/url.sh'; }
+no_arguments "$@"
 
 get() { # TEMPLATE
   kubectl -n "$namespace" get service "$service" --output "jsonpath=$1"

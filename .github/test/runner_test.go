@@ -29,6 +29,7 @@ type job struct {
 
 type step struct {
 	ID              string            `yaml:"id"`
+	Name            string            `yaml:"name"`
 	If              string            `yaml:"if"`
 	Env             map[string]string `yaml:"env"`
 	Run             string            `yaml:"run"`
@@ -46,24 +47,31 @@ type machine struct {
 	calls string            // where they write how they were called
 	fail  string            // the calls that begin so fail
 	set   map[string]string // github, vars and secrets
-	out   bytes.Buffer      // what the steps print, shown when a test fails
+	env   []string          // what every step has in its environment beside its own
+	image string            // what the step with the ID image tells in place of being run
+	// after sees each step that was run, with the environment of its job.
+	after func(name string, env map[string]string, ok bool)
+	out   bytes.Buffer // what the steps print, shown when a test fails
 }
 
-// standIns are the tools that are not to be reached. `cml` comes with its action.
+// standIns are the tools that are not to be reached. `cml` and `cosign` come with their actions.
 var standIns = []string{"gcloud", "docker", "podman", "buildah", "kubectl", "curl", "gh", "go"}
 
 func newMachine(t *testing.T, set map[string]string) *machine {
 	t.Helper()
 	dir := t.TempDir()
 	m := &machine{t: t, root: filepath.Join(dir, "repository"), stubs: filepath.Join(dir, "stubs"), calls: filepath.Join(dir, "calls"), set: set}
+	// Nobody waits for what answers at once.
+	m.env = []string{"REAL=", "SMOKE_INTERVAL=0", "URL_INTERVAL=0"}
 	files, err := exec.CommandContext(t.Context(), "git", "-C", "../..", "ls-files", "-z", "--cached", "--others", "--exclude-standard").Output()
 	require.NoError(t, err)
 	for name := range strings.SplitSeq(strings.TrimRight(string(files), "\x00"), "\x00") {
 		m.copy(filepath.Join("../..", name), filepath.Join(m.root, name))
 	}
-	// What asks Git for the files gets an answer, as after a checkout.
-	for _, args := range [][]string{{"init", "--quiet"}, {"add", "--all"}} {
-		out, err := exec.CommandContext(t.Context(), "git", append([]string{"-C", m.root}, args...)...).CombinedOutput()
+	// What asks Git for the files and the commit gets an answer, as after a checkout.
+	commit := []string{"-c", "user.name=test", "-c", "user.email=test@example.com", "commit", "--quiet", "--message=copy"}
+	for _, args := range [][]string{{"init", "--quiet"}, {"add", "--all"}, commit} {
+		out, err := exec.CommandContext(t.Context(), "git", append([]string{"-C", m.root, "-c", "core.looseCompression=0"}, args...)...).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 	}
 	for _, name := range standIns {
@@ -155,6 +163,8 @@ func (m *machine) steps(s *scope, steps []step, env map[string]string) {
 		}
 		ok := true
 		switch {
+		case st.ID == "image" && m.image != "":
+			put(s.values, "steps.image.outputs.image", m.image)
 		case st.Run != "":
 			ok = m.shell(s, st, env)
 		case strings.HasPrefix(st.Uses, "./"):
@@ -163,6 +173,9 @@ func (m *machine) steps(s *scope, steps []step, env map[string]string) {
 			ok = m.action(s, st)
 		}
 		s.failed = s.failed || !ok && !st.ContinueOnError
+		if m.after != nil {
+			m.after(st.Name, env, ok)
+		}
 	}
 }
 
@@ -206,8 +219,11 @@ func (m *machine) action(s *scope, st step) bool {
 	if m.fail != "" && strings.HasPrefix(call, m.fail) {
 		return false
 	}
-	if name == "iterative/setup-cml" {
+	switch name {
+	case "iterative/setup-cml":
 		m.install("cml")
+	case "sigstore/cosign-installer":
+		m.install("cosign")
 	}
 	return true
 }
@@ -221,16 +237,14 @@ func (m *machine) shell(s *scope, st step, env map[string]string) bool {
 	if st.Shell == "bash" {
 		args = []string{"--noprofile", "--norc", "-eo", "pipefail", "-c", st.Run}
 	}
-	realGo, err := exec.LookPath("go")
-	require.NoError(m.t, err)
 	command := exec.CommandContext(m.t.Context(), "bash", args...)
 	command.Dir = m.root
 	command.Stdout, command.Stderr = &m.out, &m.out
-	command.Env = []string{
-		"PATH=" + m.stubs + ":/usr/bin:/bin", "HOME=" + os.Getenv("HOME"), "REAL_GO=" + realGo, "STUBS=" + m.stubs,
+	command.Env = append([]string{
+		"PATH=" + m.stubs + ":/usr/bin:/bin", "HOME=" + os.Getenv("HOME"), "REAL_PATH=" + os.Getenv("PATH"), "STUBS=" + m.stubs,
 		"CALLS=" + m.calls, "FAIL=" + m.fail, "FIXTURES=" + m.fixtures(), "GITHUB_OUTPUT=" + output, "GITHUB_SHA=" + m.set["github.sha"],
-		"GOFLAGS=-buildvcs=false", "SMOKE_INTERVAL=0", "URL_INTERVAL=0",
-	}
+		"GOFLAGS=-buildvcs=false",
+	}, m.env...)
 	for name, value := range env {
 		command.Env = append(command.Env, name+"="+value)
 	}

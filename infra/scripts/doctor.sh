@@ -219,16 +219,29 @@ traces() {
   fi
 }
 
+# sign_in is what sets kubectl to a cluster.
+sign_in() {
+  if [ -n "$CLOUD" ]; then
+    setting .get_credentials
+  else
+    say 'KUBECONFIG=FILE, or make doctor CLOUD=gcp, aws or azure, which says the command'
+  fi
+}
+
 # cluster_checks look at what kubectl is set to, wherever that is.
 cluster_checks() {
   local context
+  if ! command -v kubectl >/dev/null; then
+    skip 'Kubernetes' 'there is no kubectl'
+    return
+  fi
   if ! ask kubectl config current-context; then
-    skip 'Kubernetes' "${why:-kubectl is set to no cluster}"
+    fault 'context: kubectl is set to no cluster' "$(sign_in)"
     return
   fi
   context=$answer
   if [ -n "$CLOUD" ] && [[ $context != *"$cluster"* ]]; then
-    fault "context: kubectl is set to $context, and not to $cluster" "$(setting .get_credentials)"
+    fault "context: kubectl is set to $context, and not to $cluster" "$(sign_in); without CLOUD, make doctor looks at $context"
     return
   fi
   if ! ask kubectl get --raw /readyz; then
@@ -274,6 +287,7 @@ rollout() {
       if .spec.replicas == 0 then "\($n) has no replicas: it is paused\tmake resume, or kubectl scale \($at) --replicas=2"
       elif any(.status.conditions[]?; .type == "Progressing" and .status == "False") then "\($n) does not progress\tkubectl rollout undo \($at); see docs/playbooks/rollout-stuck.md"
       elif (.status.availableReplicas // 0) < .spec.replicas then "\($n): \(.status.availableReplicas // 0) of \(.spec.replicas) replicas are available\tkubectl rollout status \($at); the pods say why"
+      elif (.status.updatedReplicas // 0) < .spec.replicas then "\($n): \(.status.updatedReplicas // 0) of \(.spec.replicas) replicas are new: a rollout is under way, or stuck\tkubectl rollout status \($at); the pods say why"
       else empty end)'
 }
 
@@ -290,8 +304,12 @@ pods() {
       (select(.lastState.terminated.reason? == "OOMKilled") | "\($n) was ended for want of memory\traise the limit of memory in k8s/"),
       (select(.state.running? and (.ready | not)) | "\($n) runs and is not ready\tdocs/playbooks/not-ready.md; kubectl logs \($at)"))'
   if ask kubectl top pods --all-namespaces --selector "$selector"; then
-    ok 'kubectl top'
-    say "$answer"
+    if [ -z "$answer" ]; then
+      skip 'kubectl top' 'no figures yet: the pods are new, or there are none'
+    else
+      ok 'kubectl top'
+      say "$answer"
+    fi
   else
     fault "kubectl top: $why" 'the cluster has no metrics-server, which the autoscaler needs too'
   fi

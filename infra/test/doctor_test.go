@@ -15,7 +15,7 @@ func healthy(cloud string) []answer {
 		{pattern: "kubectl config current-context", stdout: map[string]string{"gcp": "gke_my-mlops-project_us-central1_mlops-standard", "aws": "arn:aws:eks:us-west-2:123456789012:cluster/mlops-standard", "azure": "mlops-standard", "": "kind-tepal"}[cloud]},
 		{pattern: "kubectl get --raw /readyz", stdout: "ok"},
 		{pattern: "kubectl get nodes *", stdout: `{"items": [{"metadata": {"name": "n1"}, "spec": {}, "status": {"conditions": [{"type": "Ready", "status": "True"}, {"type": "DiskPressure", "status": "False"}]}}]}`},
-		{pattern: "kubectl get deployments *", stdout: deployment(`"replicas": 2`, `"availableReplicas": 2, "conditions": [{"type": "Progressing", "status": "True"}]`)},
+		{pattern: "kubectl get deployments *", stdout: deployment(`"replicas": 2`, `"availableReplicas": 2, "updatedReplicas": 2, "conditions": [{"type": "Progressing", "status": "True"}]`)},
 		{pattern: "kubectl get pods *", stdout: pod(`"conditions": [{"type": "PodScheduled", "status": "True"}], "containerStatuses": [{"ready": true, "state": {"running": {}}}]`)},
 		{pattern: "kubectl top pods *", stdout: "iris-dev  iris-classifier-deployment-1  3m  20Mi"},
 		{pattern: "kubectl get events *", stdout: `{"items": []}`},
@@ -167,6 +167,8 @@ func TestDoctorFindsFaults(t *testing.T) {
 		"an old Terraform":               {cloud: "gcp", answer: answer{pattern: "terraform version -json", stdout: `{"terraform_version": "1.9.8"}`}, fault: "Terraform at least 1.11: it is 1.9.8", fix: "developer.hashicorp.com"},
 		"a tool that does not run":       {cloud: "azure", answer: answer{pattern: "kubelogin --version", code: 127}, fault: "tool: kubelogin does not run", fix: "az aks install-cli"},
 		"kubectl is elsewhere":           {cloud: "gcp", answer: answer{pattern: "kubectl config current-context", stdout: "kind-tepal"}, fault: "context: kubectl is set to kind-tepal, and not to mlops-standard", fix: "gcloud container clusters get-credentials mlops-standard --location=us-central1"},
+		"no cluster is chosen":           {answer: answer{pattern: "kubectl config current-context", code: 1}, fault: "context: kubectl is set to no cluster", fix: "KUBECONFIG=FILE"},
+		"a cloud's is not chosen":        {cloud: "gcp", answer: answer{pattern: "kubectl config current-context", code: 1}, fault: "context: kubectl is set to no cluster", fix: "gcloud container clusters get-credentials mlops-standard"},
 		"a cluster that does not answer": {answer: answer{pattern: "kubectl get --raw /readyz", code: 1}, fault: "Kubernetes: kind-tepal does not answer: stub: refused", fix: "may this machine reach it?"},
 		"no nodes":                       {answer: answer{pattern: "kubectl get nodes *", stdout: `{"items": []}`}, fault: "nodes: there are none", fix: "make resume"},
 		"a node that is not ready":       {answer: answer{pattern: "kubectl get nodes *", stdout: `{"items": [{"metadata": {"name": "n1"}, "spec": {}, "status": {"conditions": [{"type": "Ready", "status": "Unknown", "message": "silent"}]}}]}`}, fault: "nodes: n1 is not ready: silent", fix: "kubectl describe node n1"},
@@ -176,6 +178,7 @@ func TestDoctorFindsFaults(t *testing.T) {
 		"paused":                         {answer: answer{pattern: "kubectl get deployments *", stdout: deployment(`"replicas": 0`, ``)}, fault: "rollout: iris-dev/iris-classifier-deployment has no replicas: it is paused", fix: "make resume"},
 		"a rollout that is stuck":        {answer: answer{pattern: "kubectl get deployments *", stdout: deployment(`"replicas": 2`, `"availableReplicas": 2, "conditions": [{"type": "Progressing", "status": "False"}]`)}, fault: "does not progress", fix: "kubectl rollout undo --namespace iris-dev deployment iris-classifier-deployment"},
 		"replicas that are missing":      {answer: answer{pattern: "kubectl get deployments *", stdout: deployment(`"replicas": 2`, `"availableReplicas": 1`)}, fault: "1 of 2 replicas are available", fix: "kubectl rollout status"},
+		"a rollout under way":            {answer: answer{pattern: "kubectl get deployments *", stdout: deployment(`"replicas": 2`, `"availableReplicas": 2, "updatedReplicas": 1`)}, fault: "1 of 2 replicas are new", fix: "kubectl rollout status --namespace iris-dev deployment iris-classifier-deployment"},
 		"a pending pod":                  {answer: answer{pattern: "kubectl get pods *", stdout: pod(`"conditions": [{"type": "PodScheduled", "status": "False", "message": "0/2 nodes: Insufficient cpu"}]`)}, fault: "waits for a node: 0/2 nodes: Insufficient cpu", fix: "smaller requests"},
 		"an image that is not there":     {answer: answer{pattern: "kubectl get pods *", stdout: waiting("ImagePullBackOff")}, fault: "iris-dev/iris-classifier-deployment-1: ImagePullBackOff: told so", fix: "is the name right and pushed, and may the nodes pull?"},
 		"a pod that ends":                {answer: answer{pattern: "kubectl get pods *", stdout: waiting("CrashLoopBackOff")}, fault: "starts and ends again", fix: "kubectl logs --previous --namespace iris-dev iris-classifier-deployment-1"},
@@ -221,6 +224,7 @@ func TestDoctorSkips(t *testing.T) {
 		says    string
 	}{
 		"no traces":              {cloud: "gcp", answers: []answer{{pattern: "curl *", stdout: `{}`}}, says: "skip   traces: none in the last hour"},
+		"no figures yet":         {answers: []answer{{pattern: "kubectl top pods *"}}, says: "skip   kubectl top: no figures yet"},
 		"traces refused":         {cloud: "aws", answers: []answer{{pattern: "aws xray *", code: 1}}, says: "skip   traces: stub: refused"},
 		"nodes refused":          {answers: []answer{{pattern: "kubectl get nodes *", code: 1}}, says: "skip   nodes: stub: refused"},
 		"an answer that is none": {answers: []answer{{pattern: "kubectl get nodes *", stdout: "not JSON"}}, says: "skip   nodes: an answer that cannot be read"},

@@ -17,7 +17,8 @@ old=$(pods | sort)
 load_begin bad-model
 DEPLOY_TIMEOUT=45 make --no-print-directory deploy IMAGE="$image_bad" >"$out/bad-model.log" 2>&1 &
 deploy=$!
-trap 'kill "$load" "$deploy" 2>/dev/null || true' EXIT
+# shellcheck disable=SC2064 # those of now
+trap "kill $load $deploy 2>/dev/null || true" EXIT
 await 40 'a replica with the bad model is alive' running
 await 10 'the Service has it as not ready' kept_out
 for _ in {1..15}; do

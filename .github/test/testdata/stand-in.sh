@@ -1,13 +1,19 @@
 #!/usr/bin/env bash
 # Stands in for a tool that a workflow calls, under that tool's name: writes the call into CALLS, fails if it begins with
-# FAIL, and otherwise answers what the scripts need to go on.
+# FAIL, and otherwise answers what the scripts need to go on. What begins so as a line of REAL does is done by the tool itself.
 set -euo pipefail
 
 name=${0##*/}
 call="$name $*"
 
+# real goes on as the tool itself.
+real() {
+  PATH=$REAL_PATH
+  exec "$name" "$@"
+}
+
 case $call in
-'go tool '*kustomize* | 'go env '*) exec "$REAL_GO" "$@" ;; # the manifests are rendered for real
+'go tool '*kustomize* | 'go env '*) real "$@" ;; # the manifests are rendered for real
 'docker info' | 'go env') exit 0 ;;
 esac
 printf '%s\n' "$call" >>"$CALLS"
@@ -16,6 +22,19 @@ if [ -n "$FAIL" ] && [[ $call == "$FAIL"* ]]; then
   exit 1
 fi
 
+while IFS= read -r begin <&3; do
+  [ -z "$begin" ] || [[ $call != "$begin"* ]] || real "$@"
+done 3<<<"$REAL"
+
+# value prints what a flag is followed by.
+value() { # FLAG ARGUMENT…
+  local flag=$1
+  shift
+  while [ "$1" != "$flag" ]; do shift; done
+  echo "$2"
+}
+
+digest=sha256:5f1c7d3e9b2a4860c1d2e3f4a5b6c7d8e9f00112233445566778899aabbccdde
 # The registry has a tag once it was pushed.
 pushed=$STUBS/.pushed
 case $call in
@@ -23,12 +42,16 @@ case $call in
 'docker push '*) touch "$pushed" ;;
 'docker inspect '*)
   image=${*: -1}
-  echo "${image%:*}@sha256:5f1c7d3e9b2a4860c1d2e3f4a5b6c7d8e9f00112233445566778899aabbccdde"
+  echo "${image%:*}@$digest"
   ;;
+'docker buildx '*) printf '{"containerimage.digest": "%s"}\n' "$digest" >"$(value --metadata-file "$@")" ;;
+'cosign sign-blob '*) echo '{}' >"$(value --bundle "$@")" ;;
 'go build '*' -o bin/loadtest '*)
   mkdir -p bin
   cp "$0" bin/loadtest
   ;;
+'go build '*' ./cmd/tepal') cp "$0" "$(value -o "$@")" ;;
+'go tool '*cyclonedx-gomod*) echo '{}' >"$(value -output "$@")" ;;
 loadtest*) cp "$FIXTURES/load.json" bin/preview-load.json ;;
 'kubectl '*port-forward*)
   echo 'Forwarding from 127.0.0.1:40001 -> 8000'

@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# The steps of the workflows that deploy do on a cluster what they are for: rollouts, a preview, its comment, its end.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+# shellcheck source=scripts/e2e.bash
+source scripts/e2e.bash
+
+# It sets these itself, as a workflow does.
+env --unset=ENV --unset=COMPONENTS make --no-print-directory test-workflows-cluster IMAGE="$image_one"
