@@ -193,10 +193,6 @@ image-push: ## Push IMAGE unless its tag is in the registry, and print it by dig
 image-release: ## Push IMAGE for amd64 and arm64, with bills of materials and provenance (needs docker buildx)
 	@$(image_env) scripts/image.sh release
 
-.PHONY: build-arm64
-build-arm64: ## Build bin/tepal-arm64, to see that it compiles for arm64
-	CGO_ENABLED=0 GOOS=linux GOARCH=arm64 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/tepal-arm64 ./cmd/tepal
-
 ##@ Delivery (docs/delivery.md)
 .PHONY: gke-login
 gke-login: ## Let docker and kubectl into the project of CLOUD_PROJECT_ID (needs gcloud)
