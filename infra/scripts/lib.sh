@@ -136,7 +136,8 @@ load_settings() {
   fi
   if ! terraform -chdir="$INFRA/settings" plan -input=false -no-color -lock=false -state="$work/state" -out="$work/plan" \
     -var "cloud=$CLOUD" "${tfvars[@]}" >"$work/log" 2>&1; then
-    cat "$work/log" >&2
+    # What is wrong, and not what the rest would have been.
+    { sed -n '/^Error:/,$p' "$work/log" | grep . || cat "$work/log"; } >&2
     die 2 'these settings are refused'
   fi
   settings=$(terraform -chdir="$INFRA/settings" show -json "$work/plan" | jq '.planned_values.outputs | map_values(.value)')

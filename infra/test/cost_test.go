@@ -295,7 +295,7 @@ func TestCostRefuses(t *testing.T) {
 		"another cloud":                   {env: []string{"CLOUD=oracle"}, code: 2, says: "not 'oracle'"},
 		"another mode":                    {cloud: "gcp", env: []string{"MODE=auto"}, code: 2, says: "MODE is standard or managed"},
 		"no project":                      {env: []string{"CLOUD=gcp"}, code: 2, says: "no project is configured"},
-		"a project that cannot be":        {env: []string{"CLOUD=aws", "PROJECT=my-mlops-project"}, code: 2, says: "these settings are refused"},
+		"a project that cannot be":        {env: []string{"CLOUD=aws", "PROJECT=my-mlops-project"}, code: 2, says: "twelve digits on aws"},
 		"no verb":                         {cloud: "gcp", args: []string{}, code: 2, says: "usage:"},
 		"another verb":                    {cloud: "gcp", args: []string{"stop"}, code: 2, says: "usage:"},
 		"two verbs":                       {cloud: "gcp", args: []string{"pause", "resume"}, code: 2, says: "usage:"},
@@ -317,6 +317,7 @@ func TestCostRefuses(t *testing.T) {
 			r := b.runWith(t, programs, "cost", test.args...)
 			assert.Equal(t, test.code, r.code, r.stderr)
 			assert.Contains(t, r.stderr, test.says)
+			assert.NotContains(t, r.stderr, "Changes to Outputs", "what is wrong, and not what the rest would have been")
 			assert.Empty(t, changes(r.commands), "nothing is changed")
 		})
 	}
