@@ -557,6 +557,7 @@ func TestOneTraceJoinsSpansLogAndCaller(t *testing.T) {
 func TestProbesAreNeitherLoggedNorCountedNorTraced(t *testing.T) {
 	spans := tracetest.NewSpanRecorder()
 	s := start(t, setup{processors: []sdktrace.SpanProcessor{spans}}, false)
+	logLine(t, s, "ready") // the last line of the start
 	before := s.logs.String()
 	for _, base := range []string{s.url, s.ops} {
 		for _, path := range []string{"/live_check", "/livez", "/ready_check", "/readyz"} {
