@@ -762,5 +762,6 @@ func TestBatchesTakeBoundedMemory(t *testing.T) {
 	}
 	t.Logf("at most %d KiB for each of %d callers", (most-before)/callers>>10, callers)
 	assert.Less(t, most-before, uint64(callers*budget))
-	assert.Zero(t, s.bodyMemory.Load())
+	// A caller has its answer before the handler has given back what the body took.
+	require.Eventually(t, func() bool { return s.bodyMemory.Load() == 0 }, 10*time.Second, time.Millisecond)
 }
