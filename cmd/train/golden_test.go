@@ -2,10 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"math"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/sjwhitworth/golearn/trees"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -111,4 +113,19 @@ func TestSplits(t *testing.T) {
 	}
 	assert.Equal(t, [][]float64{nil, {3, 1, 2, 3, 2, 0.5}}, f.splits())
 	assert.Equal(t, []float64{2, 3, 0.5, 1}, mostFrequent(f.splits()[1]))
+}
+
+// TestGoldenRowsAreAddedOnce: nor is a row that JSON cannot write, such as the
+// number after the largest.
+func TestGoldenRowsAreAddedOnce(t *testing.T) {
+	p := goldenPicker{
+		forest: &forest{trees: make([]*trees.DecisionTreeNode, 4)},
+		table:  &table{classes: model.Classes{Strings: []string{"a", "b"}}},
+	}
+	assert.True(t, p.add([]float64{math.MaxFloat64}, []int{1, 3}, "the largest"))
+	assert.False(t, p.add([]float64{math.MaxFloat64}, []int{3, 1}, "again"))
+	assert.False(t, p.add([]float64{math.Nextafter(math.MaxFloat64, math.Inf(1))}, []int{1, 3}, "the next"))
+	require.Len(t, p.golden.Rows, 1)
+	assert.Equal(t, []float64{0.25, 0.75}, p.golden.Rows[0].Probabilities)
+	assert.JSONEq(t, `"b"`, string(p.golden.Rows[0].Label))
 }
