@@ -12,6 +12,8 @@ import (
 
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/tepalhq/tepal/printable"
 )
 
 // LogOptions says how NewLogger writes.
@@ -41,6 +43,7 @@ type LogOptions struct {
 // key, the last counts. An attribute at the top level that has the name of one of the format's own fields is written
 // with an underscore appended to it. Durations are decimal seconds with an s ("0.0025s"), errors are their text, NaN
 // and the infinities are strings, and what cannot be written as JSON is replaced by a string that starts with "!ERROR: ".
+// Characters that are not printable are escaped, so that no text drives the terminal that a log is read on.
 //
 // When w has a method Flush() error, as a [LogBuffer] has, it is called after every line but those of requests that
 // went well. A LogBuffer counts what cannot be written; for other writers zerolog says it on the standard error.
@@ -51,6 +54,8 @@ func NewLogger(w io.Writer, opts LogOptions) *slog.Logger {
 	}
 	if opts.Format == FormatConsole {
 		w = console{out: w, color: !opts.NoColor}
+	} else {
+		w = printable.NewWriter(w)
 	}
 	return slog.New(&logHandler{
 		logger: zerolog.New(zerolog.SyncWriter(w)), flush: flush, level: opts.Level, project: opts.Project,
