@@ -152,6 +152,15 @@ drift-oracle: .venv/drift ## Record the drift that NumPy and SciPy compute again
 drift-oracle-check: .venv/drift ## See that NumPy and SciPy still compute the drift recorded
 	.venv/drift/bin/python $(DRIFT)/psi.py --check
 
+.venv/openmetrics: telemetry/testdata/requirements.txt
+	python3 -m venv --clear $@
+	$@/bin/pip install --quiet --requirement $<
+	touch $@
+
+.PHONY: openmetrics-check
+openmetrics-check: build .venv/openmetrics ## See that the strict parser of Prometheus's client for Python reads /metrics
+	.venv/openmetrics/bin/python telemetry/testdata/openmetrics.py bin/tepal
+
 .venv/w3c: telemetry/w3ctest/requirements.txt
 	python3 -m venv --clear $@
 	$@/bin/pip install --quiet --requirement $<
