@@ -98,8 +98,8 @@ func TestVerifyIdentityFindsFaults(t *testing.T) {
 		env     []string
 		says    string
 	}{
-		"no binding":           {"gcp", []answer{{pattern: "gcloud iam service-accounts get-iam-policy *", stdout: "{}"}}, nil, "add iris-dev to the variable namespaces, and run make infra-apply CLOUD=gcp"},
-		"another namespace":    {"gcp", nil, []string{"NAMESPACE=elsewhere"}, "the namespace elsewhere is not among those"},
+		"no binding":           {"gcp", []answer{{pattern: "gcloud iam service-accounts get-iam-policy *", stdout: "{}"}}, nil, "run make infra-apply CLOUD=gcp"},
+		"another namespace":    {"gcp", nil, []string{"NAMESPACE=elsewhere"}, "the namespace elsewhere is of no environment"},
 		"a binding of another": {"aws", nil, []string{"NAMESPACE=iris-prod"}, "the policy does not name system:serviceaccount:iris-prod:telemetry-access"},
 		"no annotation":        {"azure", []answer{{pattern: "kubectl get serviceaccount *", stdout: `{"metadata": {}}`}}, nil, "kubectl annotate serviceaccount telemetry-access --namespace iris-dev --overwrite azure.workload.identity/client-id=11111111"},
 		"another annotation":   {"aws", []answer{{pattern: "kubectl get serviceaccount *", stdout: `{"metadata": {"annotations": {"eks.amazonaws.com/role-arn": "x"}}}`}}, nil, "is 'x', and should be '" + roleARN},
