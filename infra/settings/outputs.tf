@@ -76,6 +76,11 @@ output "registries" {
   }
 }
 
+output "github_repository" {
+  description = "The repository whose workflows deploy; without a name where none was given."
+  value       = local.github
+}
+
 output "deployers" {
   description = "For each of GitHub's environments: the identity that its jobs act as, the namespace and the registry that this may change, its role in Kubernetes, and how GitHub's token names such a job."
   value       = local.deployers

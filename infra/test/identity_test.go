@@ -1,6 +1,7 @@
 package infra_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -174,4 +175,32 @@ func TestVerifyIdentityKeepsTheToken(t *testing.T) {
 	assert.NotContains(t, out, "ya29")
 	assert.Contains(t, out, `"expires_in":3599`)
 	assert.Contains(t, out, "telemetry-access@my-mlops-project.iam.gserviceaccount.com")
+}
+
+// The ids that a cloud trusts are GitHub's, or nobody can sign in.
+func TestDoctorComparesTheRepository(t *testing.T) {
+	const mine = `github_repository = { name = "octo-org/octo-repo", id = 456789, owner_id = 123456 }`
+	github := func(name string, id, owner int) answer {
+		return answer{pattern: "gh api repos/octo-org/octo-repo", stdout: fmt.Sprintf(`{"full_name": %q, "id": %d, "owner": {"id": %d}}`, name, id, owner)}
+	}
+	for name, test := range map[string]struct {
+		tfvars string
+		answer answer
+		says   string
+	}{
+		"the same":  {mine, github("octo-org/octo-repo", 456789, 123456), "ok     repository"},
+		"made anew": {mine, github("octo-org/octo-repo", 999, 123456), "fix: github_repository = { name = \"octo-org/octo-repo\", id = 999, owner_id = 123456 }, then make infra-apply"},
+		"another's": {mine, github("octo-org/octo-repo", 456789, 888), "FAULT  repository: workflows cannot sign in"},
+		"renamed":   {mine, github("octo-org/new", 456789, 123456), "octo-org/new is another one"},
+		"no answer": {mine, answer{pattern: "gh api *", code: 1}, "skip   repository: stub: refused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, "gcp", append([]answer{test.answer}, healthy("gcp")...)...)
+			require.NoError(t, os.WriteFile(filepath.Join(b.dir, "infra", "gcp", "terraform.tfvars"), []byte(test.tfvars+"\n"), 0o600))
+			r := b.run(t, "doctor")
+			assert.Contains(t, r.stdout, test.says)
+			assert.Equal(t, strings.Contains(test.says, "ok "), strings.Contains(r.stdout, "ok     repository"))
+		})
+	}
 }
