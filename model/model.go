@@ -33,6 +33,9 @@ type Model struct {
 	Size int
 	// Schema says what the model takes and answers.
 	Schema Schema
+	// Warnings are what is odd about the file, and no reason not to serve it, in
+	// sentences for people.
+	Warnings []string
 	// Operators counts the graph's nodes by operator.
 	Operators map[string]int
 	// Metrics, Training and Golden come from the artifact's metadata; nil

@@ -89,7 +89,7 @@ func goldenText(g *model.GoldenDocument) string {
 	switch g.Status {
 	case model.GoldenProven:
 		return fmt.Sprintf("proven: %d golden rows answered as expected", g.Rows)
-	case model.GoldenAbsent:
+	case model.GoldenUnproven:
 		return "absent: the file carries no golden rows"
 	default:
 		return string(g.Status) + ": " + g.Reason

@@ -19,7 +19,7 @@ import (
 // answer once. The document says what was found; when an answer was not the
 // expected one, or there was none, the error says so too.
 func Prove(ctx context.Context, m *model.Model, c *rows.Codec) (model.GoldenDocument, error) {
-	doc, prove := model.GoldenDocument{Status: model.GoldenAbsent}, tryOut
+	doc, prove := model.GoldenDocument{Status: model.GoldenUnproven}, tryOut
 	if m.Golden != nil && len(m.Golden.Rows) > 0 {
 		doc, prove = model.GoldenDocument{Status: model.GoldenProven, Rows: len(m.Golden.Rows)}, replay
 	}

@@ -62,7 +62,7 @@ func TestAbsent(t *testing.T) {
 		m := iris(t, func(md *onnx.Metadata) { md.Golden = golden })
 		doc, err := Prove(t.Context(), m, rows.New(m))
 		require.NoError(t, err)
-		require.Equal(t, model.GoldenDocument{Status: model.GoldenAbsent}, doc)
+		require.Equal(t, model.GoldenDocument{Status: model.GoldenUnproven}, doc)
 	}
 }
 
