@@ -94,7 +94,8 @@ func (n *node) warnOfSilent(what string, a *tree.Attributes) {
 			voted[target] = true
 		}
 	}
-	if silent := a.Targets - len(voted); silent > 0 && !(what == "class" && a.Targets == 2 && silent == 1) {
+	silent := a.Targets - len(voted)
+	if both := what == "class" && a.Targets == 2; silent > 0 && (silent > 1 || !both) {
 		first := int64(0)
 		for voted[first] {
 			first++
