@@ -36,6 +36,17 @@ func safe(s string) bool {
 	return !strings.ContainsFunc(s, func(r rune) bool { return !unicode.IsPrint(r) || r == utf8.RuneError })
 }
 
+// Bytes returns text with escapes for what is neither printable nor in keep: itself where there is nothing to escape, which
+// is looked for in ASCII alone.
+func Bytes(text []byte, keep string) []byte {
+	for _, b := range text {
+		if (b < ' ' || b >= 0x7f) && strings.IndexByte(keep, b) < 0 {
+			return Append(nil, text, keep)
+		}
+	}
+	return text
+}
+
 // Append appends text to dst with escapes for what is not printable and not in keep. Bytes that are not UTF-8 become
 // U+FFFD.
 func Append(dst, text []byte, keep string) []byte {
@@ -60,35 +71,23 @@ func Append(dst, text []byte, keep string) []byte {
 type Writer struct {
 	out  io.Writer
 	rest []byte // the begun character at the end of the last write
-	buf  []byte
 }
 
 // NewWriter returns a Writer to out.
 func NewWriter(out io.Writer) *Writer { return &Writer{out: out} }
 
-// Write implements io.Writer. What is ASCII without control characters is handed on as it is, without a copy.
+// Write implements io.Writer.
 func (w *Writer) Write(p []byte) (int, error) {
-	if len(w.rest) == 0 && plain(p) {
-		return w.out.Write(p)
+	text := p
+	if len(w.rest) > 0 {
+		text = append(w.rest, p...)
 	}
-	text := append(w.rest, p...)
 	whole := len(text) - begun(text)
-	w.buf = Append(w.buf[:0], text[:whole], "\n\t")
-	w.rest = slices.Clone(text[whole:])
-	if _, err := w.out.Write(w.buf); err != nil {
+	if _, err := w.out.Write(Bytes(text[:whole], "\n\t")); err != nil {
 		return 0, err
 	}
+	w.rest = slices.Clone(text[whole:])
 	return len(p), nil
-}
-
-// plain reports whether p has nothing to look at.
-func plain(p []byte) bool {
-	for _, b := range p {
-		if b >= 0x7f || b < ' ' && b != '\n' && b != '\t' {
-			return false
-		}
-	}
-	return true
 }
 
 // begun is the length of the character that text ends in the middle of.
