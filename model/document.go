@@ -10,7 +10,6 @@ type Document struct {
 	Task      Task           `json:"task"`
 	Schema    SchemaDocument `json:"schema"`
 	Classes   *Classes       `json:"classes,omitempty"`
-	Warnings  []string       `json:"warnings,omitempty"`
 	Operators map[string]int `json:"operators"`
 	Metrics   *Metrics       `json:"metrics,omitempty"`
 	Training  *Training      `json:"training,omitempty"`
@@ -38,10 +37,9 @@ type GoldenStatus string
 const (
 	// GoldenProven: every golden row was replayed and answered as expected.
 	GoldenProven GoldenStatus = "proven"
-	// GoldenUnproven: the artifact carries no golden rows; it was only seen to answer.
-	GoldenUnproven GoldenStatus = "unproven"
-	// GoldenFailed: there was no answer, or not the expected one, or the golden
-	// rows cannot be replayed.
+	// GoldenAbsent: the artifact carries no golden rows; it was only seen to answer.
+	GoldenAbsent GoldenStatus = "absent"
+	// GoldenFailed: an answer was not the expected one.
 	GoldenFailed GoldenStatus = "failed"
 )
 
@@ -60,7 +58,6 @@ func (m *Model) Document(golden GoldenDocument) Document {
 		Name: m.Name, Version: m.Version, Digest: m.Digest, Size: m.Size,
 		Task:      m.Schema.Task,
 		Schema:    SchemaDocument{Outputs: m.Schema.Outputs},
-		Warnings:  m.Warnings,
 		Operators: m.Operators,
 		Metrics:   m.Metrics, Training: m.Training, Golden: golden,
 	}

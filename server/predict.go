@@ -48,6 +48,12 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 	// A refusal does not wait for the body that it refuses to read, and the
 	// connection is of no use with a body still on its way.
 	w.Header()["Connection"] = closeConnection
+	read := false
+	defer func() {
+		if !read {
+			abandonBody(w)
+		}
+	}()
 	served, err := s.repository.Default()
 	if err != nil {
 		fail(w, r, err)
@@ -64,18 +70,18 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if media == ndjsonMedia {
-		s.stream(w, r, served)
+		read = s.stream(w, r, served)
 		return
 	}
 	x := s.newExchange()
 	defer s.recycle(x)
-	if !s.readBody(w, r, x) {
+	if read = s.readBody(w, r, x); !read {
 		return
 	}
 	if !s.draining.Load() {
 		delete(w.Header(), "Connection")
 	}
-	if err := s.answer(r.Context(), caller{w, r}, served, x); err != nil {
+	if err := s.answer(r.Context(), served, x); err != nil {
 		fail(w, r, err)
 		return
 	}
@@ -84,10 +90,10 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 }
 
 // answer turns the body into the answer while it holds a slot.
-func (s *Server) answer(ctx context.Context, from caller, served *repository.Served, x *exchange) error {
+func (s *Server) answer(ctx context.Context, served *repository.Served, x *exchange) error {
 	record := telemetry.RecordFrom(ctx)
 	record.Event(telemetry.EventRead)
-	waited, err := s.admission.acquire(ctx, from)
+	waited, err := s.admission.acquire(ctx)
 	record.QueueWait = waited
 	if err != nil {
 		return err
@@ -100,7 +106,7 @@ func (s *Server) answer(ctx context.Context, from caller, served *repository.Ser
 	record.Event(telemetry.EventDecoded)
 	record.Rows = x.request.Batch.Rows
 	if err := s.evaluate(ctx, served, &x.request.Batch, &x.answers); err != nil {
-		return x.request.Locate(err)
+		return err
 	}
 	x.out = append(served.Codec.Append(x.out[:0], &x.request, &x.answers), '\n')
 	record.Event(telemetry.EventEncoded)

@@ -10,8 +10,9 @@ module "settings" {
   machine_type        = var.machine_type
   node_count          = var.node_count
   registry            = var.registry
-  environments        = var.environments
+  namespaces          = var.namespaces
   github_repository   = var.github_repository
+  github_environments = var.github_environments
   admins              = var.admins
   authorized_networks = var.authorized_networks
   network             = var.network

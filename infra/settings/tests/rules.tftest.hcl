@@ -8,21 +8,18 @@ variables {
 run "identities" {
   command = plan
   variables {
-    github_repository = { name = "someone/else", id = 2, owner_id = 1 }
-    environments      = ["prod", "preview"]
+    github_repository   = "someone/else"
+    github_environments = ["prod"]
+    namespaces          = ["one", "two"]
   }
   assert {
-    condition     = { for e, d in output.deployers : e => join(" ", [d.name, d.role, d.namespace, d.registry]) } == { prod = "cicd-deployer-prod deployer iris-prod images", preview = "cicd-deployer-preview deployer iris-preview previews", "clean-up" = "cicd-deployer-clean-up preview-clean-up iris-preview " }
-    error_message = "each environment has an identity, a namespace and a registry; what removes previews pushes nothing"
-  }
-  assert {
-    condition     = tolist(output.deployers["prod"].subjects) == tolist(["repo:someone/else:environment:prod", "repo:someone@1/else@2:environment:prod"])
-    error_message = "a job is trusted by repository and environment, both in full, in both of GitHub's forms"
+    condition     = output.deployer_subjects == { prod = "repo:someone/else:environment:prod" }
+    error_message = "a job is trusted by repository and environment, both in full"
   }
   assert {
     condition = output.telemetry_members == {
-      iris-prod    = "serviceAccount:my-mlops-project.svc.id.goog[iris-prod/telemetry-access]"
-      iris-preview = "serviceAccount:my-mlops-project.svc.id.goog[iris-preview/telemetry-access]"
+      one = "serviceAccount:my-mlops-project.svc.id.goog[one/telemetry-access]"
+      two = "serviceAccount:my-mlops-project.svc.id.goog[two/telemetry-access]"
     }
     error_message = "one binding for each namespace"
   }
@@ -31,16 +28,8 @@ run "identities" {
 run "default_namespaces" {
   command = plan
   assert {
-    condition     = output.namespaces == ["default", "iris-dev", "iris-staging", "iris-prod", "iris-preview"]
-    error_message = "the guide's namespace and those of the overlays"
-  }
-}
-
-run "names_fit" {
-  command = plan
-  assert {
-    condition     = alltrue([for d in output.deployers : length(d.name) >= 6 && length(d.name) <= 30])
-    error_message = "Google Cloud's service accounts have 6 to 30 letters"
+    condition     = toset(output.namespaces) == toset(["default", "iris-dev", "iris-staging", "iris-prod", "iris-preview"])
+    error_message = "the guide's namespace and those of the environments"
   }
 }
 
@@ -168,33 +157,25 @@ run "refuses_one_zone" {
 run "refuses_a_repository_with_a_wildcard" {
   command = plan
   variables {
-    github_repository = { name = "tepalhq/*", id = 2, owner_id = 1 }
+    github_repository = "tepalhq/*"
   }
   expect_failures = [var.github_repository]
 }
 
-run "refuses_ids_that_nobody_has" {
+run "refuses_an_environment_with_a_wildcard" {
   command = plan
   variables {
-    github_repository = { name = "someone/else", id = 0, owner_id = 1 }
+    github_environments = ["*"]
   }
-  expect_failures = [var.github_repository]
+  expect_failures = [var.github_environments]
 }
 
-run "refuses_an_environment_that_nothing_deploys_to" {
+run "refuses_a_namespace_that_ends_a_name" {
   command = plan
   variables {
-    environments = ["*"]
+    namespaces = ["prod/telemetry-access]"]
   }
-  expect_failures = [var.environments]
-}
-
-run "refuses_an_environment_twice" {
-  command = plan
-  variables {
-    environments = ["prod", "prod"]
-  }
-  expect_failures = [var.environments]
+  expect_failures = [var.namespaces]
 }
 
 run "refuses_a_network_of_another_size" {
@@ -236,5 +217,5 @@ run "refuses_a_registry_that_azure_does_not_take" {
     project  = "00000000-0000-0000-0000-000000000001"
     registry = "mlops-images"
   }
-  expect_failures = [output.registries]
+  expect_failures = [output.registry]
 }
