@@ -58,7 +58,16 @@ func buildArithmetic(n *node, op *arithmetic) (kernel, error) {
 	if other.constant != nil && other.constant.Len() == 1 {
 		out.columns, out.input = main.columns, main.input
 	}
+	out.bounds = op.bound(a.within(main.columns), b.within(main.columns), out.columns)
 	out.role, out.classes = main.role, main.classes
+	switch {
+	case !main.role.ByClass():
+	case op.divides && main == b:
+		// What a score divides falls as it rises.
+		out.role = model.RoleOther
+	default:
+		out.role = out.classRole()
+	}
 	return op, nil
 }
 

@@ -25,7 +25,9 @@ func buildTreeClassifier(n *node) (kernel, error) {
 	label.typ, label.rank, label.columns, label.role, label.classes = labelType(classes), 1, 1, model.RoleLabel, classes
 	if len(n.outputs) > 1 {
 		scores := n.outputs[1]
-		scores.typ, scores.rank, scores.columns, scores.role, scores.classes = model.Float32, 2, k.targets, model.RoleProbabilities, classes
+		scores.typ, scores.rank, scores.columns, scores.classes = model.Float32, 2, k.targets, classes
+		scores.bound(k.ensemble.Bounds())
+		scores.role = scores.classRole()
 	}
 	return k, nil
 }
@@ -41,6 +43,7 @@ func buildTreeRegressor(n *node) (kernel, error) {
 	}
 	out := n.outputs[0]
 	out.typ, out.rank, out.columns, out.role = model.Float32, 2, k.targets, model.RoleValue
+	out.bound(k.ensemble.Bounds())
 	return k, nil
 }
 
