@@ -100,7 +100,7 @@ func (s *Server) answer(ctx context.Context, from caller, served *repository.Ser
 	record.Event(telemetry.EventDecoded)
 	record.Rows = x.request.Batch.Rows
 	if err := s.evaluate(ctx, served, &x.request.Batch, &x.answers); err != nil {
-		return err
+		return x.request.Locate(err)
 	}
 	x.out = append(served.Codec.Append(x.out[:0], &x.request, &x.answers), '\n')
 	record.Event(telemetry.EventEncoded)

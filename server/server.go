@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/repository"
 	"github.com/tepalhq/tepal/telemetry"
 	"github.com/tepalhq/tepal/telemetry/drift"
@@ -382,7 +383,14 @@ func (s *Server) load(ctx context.Context) {
 	s.watch(served.Model)
 	s.repository.Serve(served)
 	s.telemetry.Metrics().SetReady(!s.draining.Load())
-	s.log.InfoContext(ctx, "ready",
+	for _, text := range served.Warnings {
+		s.log.WarnContext(ctx, "model", "warning", text)
+	}
+	level := slog.LevelInfo
+	if served.Golden.Status != model.GoldenProven {
+		level = slog.LevelWarn
+	}
+	s.log.Log(ctx, level, "ready",
 		"model", served.Name, "model_version", served.Version, "model_digest", served.Digest,
 		"golden_status", string(served.Golden.Status), "golden_rows", served.Golden.Rows,
 		"duration", time.Since(start))

@@ -233,7 +233,7 @@ func (t *stream) predict() error {
 		return err
 	}
 	if err := t.server.run(t.ctx, t.served, &x.request.Batch, &x.answers); err != nil {
-		return err
+		return x.request.Locate(err)
 	}
 	t.record.Rows += x.request.Batch.Rows
 	t.answered++
