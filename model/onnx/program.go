@@ -90,12 +90,57 @@ func (p *program) dropUnused() {
 	p.steps = kept
 }
 
+// rowBytes is the most memory that a run takes for each row of its batch, in
+// bytes: the results of all steps, and the copies among the outputs.
+func (p *program) rowBytes() int64 {
+	total := int64(0)
+	add := func(v *value) bool {
+		total += int64(v.columns) * v.typ.Size()
+		return v.columns > 0
+	}
+	for i := range p.steps {
+		s := &p.steps[i]
+		for _, v := range s.out {
+			if !add(v) || !s.followsBatch() {
+				return maxRowBytes
+			}
+		}
+	}
+	for _, v := range p.outputs {
+		if v.shared && !add(v) {
+			return maxRowBytes
+		}
+	}
+	return total
+}
+
+// followsBatch reports whether the rows of the step's results can only be those
+// of the batch: not when they are a constant's.
+func (s *step) followsBatch() bool {
+	constant := func(v *value) bool { return v.constant != nil }
+	return !slices.ContainsFunc(s.in, func(v *value) bool { return constant(v) && v.rank > 1 && v.constant.Rows() > 1 }) &&
+		!allOf(s.in, constant)
+}
+
+func allOf(values []*value, f func(*value) bool) bool {
+	return !slices.ContainsFunc(values, func(v *value) bool { return !f(v) })
+}
+
+// maxRowBytes is what a row may take by maxRowValues.
+const maxRowBytes = maxRowValues * 16
+
+// maxKeptValues is how many values a frame may have computed to be kept for the
+// next run, so that one huge batch does not hold its memory.
+const maxKeptValues = 1 << 17
+
 // frame is the working memory of one evaluation, kept for the next.
 type frame struct {
 	values []model.Tensor
 	// in and out hold each step's tensors.
 	in, out [][]*model.Tensor
 	budget  budget
+	// computed is how many values the last run has computed.
+	computed int
 }
 
 func (p *program) newFrame() *frame {
@@ -123,7 +168,8 @@ func (p *program) Run(ctx context.Context, inputs, outputs []model.Tensor) error
 	for i, v := range p.inputs {
 		f.values[v.slot] = inputs[i]
 	}
-	f.budget.left = maxRowValues * max(1, inputs[0].Rows())
+	given := maxRowValues * max(1, inputs[0].Rows())
+	f.budget.left, f.computed = given, given
 	for i := range p.steps {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -144,6 +190,7 @@ func (p *program) Run(ctx context.Context, inputs, outputs []model.Tensor) error
 		}
 		outputs[i].CopyFrom(computed)
 	}
+	f.computed = given - f.budget.left
 	return nil
 }
 
@@ -152,5 +199,7 @@ func (p *program) release(f *frame) {
 	for _, v := range p.inputs {
 		f.values[v.slot] = model.Tensor{}
 	}
-	p.frames.Put(f)
+	if f.computed <= maxKeptValues {
+		p.frames.Put(f)
+	}
 }
