@@ -82,13 +82,26 @@ func checkPath(t *testing.T, where, word string, folders []string) int {
 	return 1
 }
 
+// makefile is the text of the Makefile and of the files that it includes.
+func makefile(t *testing.T) string {
+	t.Helper()
+	files, err := filepath.Glob(filepath.Join(root, "make", "*.mk"))
+	require.NoError(t, err)
+	require.NotEmpty(t, files)
+	var all strings.Builder
+	for _, file := range append(files, filepath.Join(root, "Makefile")) {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		all.Write(text)
+	}
+	return all.String()
+}
+
 // targets are those of the Makefile, with what each needs made before.
 func targets(t *testing.T) map[string][]string {
 	t.Helper()
-	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
-	require.NoError(t, err)
 	list := make(map[string][]string)
-	for _, found := range regexp.MustCompile(`(?m)^([a-z][a-z0-9-]*):([^=\n#]*)`).FindAllStringSubmatch(string(makefile), -1) {
+	for _, found := range regexp.MustCompile(`(?m)^([a-z][a-z0-9-]*):([^=\n#]*)`).FindAllStringSubmatch(makefile(t), -1) {
 		list[found[1]] = strings.Fields(found[2])
 	}
 	return list
@@ -118,6 +131,30 @@ func TestMakeTargets(t *testing.T) {
 		}
 	}
 	assert.Greater(t, count, 50)
+}
+
+// TestHelp sees that `make help` lists about a dozen targets, and `make help-all`
+// each one, once.
+func TestHelp(t *testing.T) {
+	listed := func(target string) map[string]bool {
+		//nolint:gosec // G204: the target is one of two texts below.
+		out, err := exec.CommandContext(t.Context(), "make", "--no-print-directory", "-C", root, target).Output()
+		require.NoError(t, err)
+		list := make(map[string]bool)
+		for _, found := range regexp.MustCompile(`(?m)^  ([a-z][a-z0-9-]*) +[A-Z].+$`).FindAllStringSubmatch(string(out), -1) {
+			assert.False(t, list[found[1]], "%s: twice", found[1])
+			list[found[1]] = true
+		}
+		return list
+	}
+	short, long := listed("help"), listed("help-all")
+	assert.Len(t, short, 13)
+	for target := range targets(t) {
+		assert.True(t, long[target], "make help-all does not list %s", target)
+	}
+	for target := range short {
+		assert.True(t, long[target], "make help-all does not list %s", target)
+	}
 }
 
 // TestProofs sees that what the README calls proved on every change is: CI makes

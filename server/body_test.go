@@ -54,7 +54,7 @@ func TestHugeWorkspacesAreNotKept(t *testing.T) {
 	s := start(t, setup{}, false)
 	for most, kept := range map[int64]bool{keepBytes: true, keepBytes + 1: false} {
 		x := s.newExchange()
-		_, err := s.enter(t.Context(), x)
+		_, err := s.enter(t.Context(), caller{}, x)
 		require.NoError(t, err)
 		w := x.work
 		require.NoError(t, w.take(most))

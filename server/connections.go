@@ -1,7 +1,6 @@
 package server
 
 import (
-	"context"
 	"net"
 	"net/http"
 	"slices"
@@ -128,25 +127,14 @@ func noteState(conn net.Conn, state http.ConnState) {
 	}
 }
 
-type extraKey struct{}
-
-// markExtra is the ConnContext of an HTTP server.
-func markExtra(ctx context.Context, conn net.Conn) context.Context {
-	if c, ok := conn.(*watchedConn); ok && c.extra {
-		return context.WithValue(ctx, extraKey{}, true)
-	}
-	return ctx
-}
-
 // refuseExtra refuses what is asked on connections beyond the limit, probes
 // excepted, and has them closed.
 func (s *Server) refuseExtra(next http.Handler) http.Handler {
 	refuse := s.telemetry.Unmatched(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		abandonBody(w)
 		fail(w, r, s.admission.shed(telemetry.ShedConnections, "overloaded", "the server has as many connections as it takes"))
 	}))
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Context().Value(extraKey{}) == nil {
+		if conn, ok := r.Context().Value(connKey{}).(*watchedConn); !ok || !conn.extra {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -14,28 +14,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// dial opens a connection, and sends the text.
-func dial(t *testing.T, s *running, text string) net.Conn {
+// ask opens a connection, and sends the text.
+func ask(t *testing.T, s *running, text string) net.Conn {
 	t.Helper()
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(t.Context(), "tcp", s.HTTPAddr().String())
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = conn.Close() })
-	require.NoError(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
-	_, err = io.WriteString(conn, text)
+	conn := dial(t, s)
+	_, err := io.WriteString(conn, text)
 	require.NoError(t, err)
 	return conn
 }
 
-// answered reads an answer, and returns its status and body.
+// answered reads the answer on a connection.
 func answered(t *testing.T, conn net.Conn) (int, string) {
 	t.Helper()
-	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
-	require.NoError(t, err)
-	defer resp.Body.Close()
-	body, err := io.ReadAll(resp.Body)
-	require.NoError(t, err)
-	return resp.StatusCode, string(body)
+	return answer(t, bufio.NewReader(conn))
 }
 
 const (
@@ -57,7 +48,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 	s.waitConnections(t, 0)
 	var kept []net.Conn
 	for range 4 {
-		conn := dial(t, s, askModels)
+		conn := ask(t, s, askModels)
 		status, _ := answered(t, conn)
 		require.Equal(t, http.StatusOK, status)
 		kept = append(kept, conn)
@@ -69,7 +60,7 @@ func TestIdleConnectionsMakeRoom(t *testing.T) {
 		_, metrics := get(t, s.ops+"/metrics")
 		return strings.Contains(metrics, `http_server_active_requests{http_request_method="POST"} 1`)
 	}, 10*time.Second, 5*time.Millisecond)
-	status, _ := answered(t, dial(t, s, askModels))
+	status, _ := answered(t, ask(t, s, askModels))
 	assert.Equal(t, http.StatusOK, status)
 	s.waitConnections(t, 4)
 	_, metrics := get(t, s.ops+"/metrics")
@@ -88,20 +79,20 @@ func TestBusyConnectionsKeepOthersOut(t *testing.T) {
 	s := start(t, setup{config: Config{MaxConnections: 4}}, false)
 	s.waitConnections(t, 0)
 	for range 4 {
-		dial(t, s, halfBody)
+		ask(t, s, halfBody)
 	}
 	require.Eventually(t, func() bool {
 		_, metrics := get(t, s.ops+"/metrics")
 		return strings.Contains(metrics, `http_server_active_requests{http_request_method="POST"} 4`)
 	}, 10*time.Second, 5*time.Millisecond)
-	conn := dial(t, s, fmt.Sprintf("POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(setosa), setosa))
+	conn := ask(t, s, fmt.Sprintf("POST /predict HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", len(setosa), setosa))
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
 	defer resp.Body.Close()
 	assert.Equal(t, http.StatusServiceUnavailable, resp.StatusCode)
 	assert.Equal(t, "1", resp.Header.Get("Retry-After"))
 	assert.True(t, resp.Close)
-	status, body := answered(t, dial(t, s, askReady))
+	status, body := answered(t, ask(t, s, askReady))
 	assert.Equal(t, http.StatusOK, status)
 	assert.Contains(t, body, `"status":"ready"`)
 	_, metrics := get(t, s.ops+"/metrics")
@@ -114,9 +105,9 @@ func TestProbesGetThroughSilence(t *testing.T) {
 	s := start(t, setup{config: Config{MaxConnections: 4}}, false)
 	s.waitConnections(t, 0)
 	for range 4 + spareConnections(4) + 10 {
-		dial(t, s, "GET /")
+		ask(t, s, "GET /")
 	}
-	status, _ := answered(t, dial(t, s, askReady))
+	status, _ := answered(t, ask(t, s, askReady))
 	assert.Equal(t, http.StatusOK, status)
 	assert.LessOrEqual(t, s.connections(), 4+spareConnections(4)+1)
 	// After a second they make room for whoever asks.

@@ -50,8 +50,8 @@ func (s *Server) recycle(x *exchange) {
 }
 
 // enter takes a slot, and memory to compute with. Whoever gets it calls leave.
-func (s *Server) enter(ctx context.Context, x *exchange) (waited time.Duration, err error) {
-	if waited, err = s.admission.acquire(ctx); err != nil {
+func (s *Server) enter(ctx context.Context, from caller, x *exchange) (waited time.Duration, err error) {
+	if waited, err = s.admission.acquire(ctx, from); err != nil {
 		return waited, err
 	}
 	var ok bool
@@ -87,12 +87,6 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 	// A refusal does not wait for the body that it refuses to read, and the
 	// connection is of no use with a body still on its way.
 	w.Header()["Connection"] = closeConnection
-	read := false
-	defer func() {
-		if !read {
-			abandonBody(w)
-		}
-	}()
 	served, err := s.repository.Default()
 	if err != nil {
 		fail(w, r, err)
@@ -109,18 +103,18 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if media == ndjsonMedia {
-		read = s.stream(w, r, served)
+		s.stream(w, r, served)
 		return
 	}
 	x := s.newExchange()
 	defer s.recycle(x)
-	if read = s.readBody(w, r, x); !read {
+	if !s.readBody(w, r, x) {
 		return
 	}
 	if !s.draining.Load() {
 		delete(w.Header(), "Connection")
 	}
-	payload, err := s.answer(r.Context(), served, x)
+	payload, err := s.answer(r.Context(), caller{w, r}, served, x)
 	if err != nil {
 		fail(w, r, err)
 		return
@@ -130,10 +124,10 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 }
 
 // answer turns the body into the answer while it holds a slot.
-func (s *Server) answer(ctx context.Context, served *repository.Served, x *exchange) (payload []slog.Attr, err error) {
+func (s *Server) answer(ctx context.Context, from caller, served *repository.Served, x *exchange) (payload []slog.Attr, err error) {
 	record := telemetry.RecordFrom(ctx)
 	record.Event(telemetry.EventRead)
-	waited, err := s.enter(ctx, x)
+	waited, err := s.enter(ctx, from, x)
 	record.QueueWait = waited
 	if err != nil {
 		return nil, err
@@ -147,7 +141,7 @@ func (s *Server) answer(ctx context.Context, served *repository.Served, x *excha
 	record.Event(telemetry.EventDecoded)
 	record.Rows = x.work.request.Batch.Rows
 	if err := s.evaluate(ctx, served, &x.work.request.Batch, &x.work.answers); err != nil {
-		return nil, err
+		return nil, x.work.request.Locate(err)
 	}
 	x.encode(served)
 	record.Event(telemetry.EventEncoded)

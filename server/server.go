@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/repository"
 	"github.com/tepalhq/tepal/server/memory"
 	"github.com/tepalhq/tepal/telemetry"
@@ -175,9 +176,9 @@ type Server struct {
 	drift      atomic.Pointer[drift.Monitor]
 	// watching ends when the last request is answered.
 	watching context.Context
-	// streaming ends, by endStreams, shortly before a stop gives up what is still under way.
-	streaming     context.Context
-	endStreams    context.CancelFunc
+	// input ends, by endInput, shortly before a stop gives up what is still under way.
+	input         context.Context
+	endInput      context.CancelFunc
 	streamTimeout time.Duration
 	admission     *admission
 	exchanges     sync.Pool
@@ -223,7 +224,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 
 		streamTimeout: streamTimeout,
 	}
-	s.streaming, s.endStreams = context.WithCancel(context.Background())
+	s.input, s.endInput = context.WithCancel(context.Background())
 	s.lifecycle.log = o.Logger
 	if s.telemetry, err = o.NewTelemetry(answerPanic); err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
@@ -265,7 +266,7 @@ func (s *Server) bind(ctx context.Context) error {
 		watched.limit.most, watched.limit.closed = l.most, s.telemetry.Metrics().Closed
 		s.connections = watched.count // of the last, the HTTP server
 		server := s.newHTTPServer(l.routes)
-		s.lifecycle.add("drain "+l.name, func(ctx context.Context) error { return drain(ctx, server, watched, l.grace) })
+		s.lifecycle.add("drain "+l.name, func(ctx context.Context) error { return s.drain(ctx, server, watched, l.grace) })
 		s.lifecycle.start = append(s.lifecycle.start, watch, func() {
 			err := server.Serve(watched)
 			if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
@@ -276,12 +277,12 @@ func (s *Server) bind(ctx context.Context) error {
 	return nil
 }
 
-// boundStreams lets streams go on for as long as there is time to drain, less
-// what it takes to tell them that it is over.
-func (s *Server) boundStreams(ctx context.Context) error {
+// boundInput lets callers send for as long as there is time to drain, less what
+// it takes to tell them that it is over.
+func (s *Server) boundInput(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		left := time.Until(deadline)
-		time.AfterFunc(left-min(streamReserve, left/2), s.endStreams)
+		time.AfterFunc(left-min(inputReserve, left/2), s.endInput)
 	}
 	return nil
 }
@@ -296,11 +297,11 @@ func (s *Server) newHTTPServer(routes http.Handler) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnContext:       withConn,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		// OPTIONS * gets our answer and its line, like any path that is unknown.
 		DisableGeneralOptionsHandler: true,
 		ConnState:                    noteState,
-		ConnContext:                  markExtra,
 	}
 }
 
@@ -309,11 +310,31 @@ func (s *Server) newHTTPServer(routes http.Handler) *http.Server {
 // answered, with Connection: close, where closing at once would lose it.
 const closeGrace = 250 * time.Millisecond
 
+// The end of the time to drain.
+const (
+	// inputReserve is the part of it in which nothing more is read: streams are
+	// told where they end, and bodies and headers that are still on their way
+	// come too late.
+	inputReserve = 3 * time.Second
+	// inputPause is how long a read may still wait for its caller then.
+	inputPause = 100 * time.Millisecond
+)
+
 // drain takes no more connections, lets the requests under way end, and cuts
-// off those that have not when ctx ends.
-func drain(ctx context.Context, server *http.Server, listener net.Listener, grace time.Duration) error {
+// off those that have not when ctx ends. What waits for its caller ends before:
+// reads with the input, and writes, and what is read of a body after a refusal,
+// in the middle of the time that is left then.
+func (s *Server) drain(ctx context.Context, server *http.Server, listener *deadlines, grace time.Duration) error {
 	err := listener.Close()
 	wait(ctx, grace)
+	defer context.AfterFunc(s.input, func() {
+		now := time.Now()
+		left := inputReserve
+		if deadline, ok := ctx.Deadline(); ok {
+			left = deadline.Sub(now)
+		}
+		listener.end(now.Add(min(inputPause, left/2)), now.Add(left/2))
+	})()
 	// Shutdown closes the listener once more, if it is quicker than Serve to see
 	// that it is closed.
 	if draining := server.Shutdown(ctx); draining != nil && !errors.Is(draining, net.ErrClosed) {
@@ -349,7 +370,7 @@ func (s *Server) Run(ctx context.Context) error {
 	loading, abandon := context.WithCancel(ctx)
 	s.lifecycle.add("stop loading", func(context.Context) error { abandon(); return nil })
 	s.lifecycle.wait.Go(func() { s.load(loading) })
-	s.lifecycle.add("bound streams", s.boundStreams)
+	s.lifecycle.add("bound input", s.boundInput)
 	s.lifecycle.add("wait for clients to turn away", s.waitDrainDelay)
 	s.lifecycle.add("say not ready", func(context.Context) error {
 		s.draining.Store(true)
@@ -396,7 +417,14 @@ func (s *Server) load(ctx context.Context) {
 	s.watch(served.Model)
 	s.repository.Serve(served)
 	s.telemetry.Metrics().SetReady(!s.draining.Load())
-	s.log.InfoContext(ctx, "ready",
+	for _, text := range served.Warnings {
+		s.log.WarnContext(ctx, "model", "warning", text)
+	}
+	level := slog.LevelInfo
+	if served.Golden.Status != model.GoldenProven {
+		level = slog.LevelWarn
+	}
+	s.log.Log(ctx, level, "ready",
 		"model", served.Name, "model_version", served.Version, "model_digest", served.Digest,
 		"golden_status", string(served.Golden.Status), "golden_rows", served.Golden.Rows,
 		"duration", time.Since(start))

@@ -16,7 +16,12 @@ import (
 
 // TestTargets sees that the targets exist that any workflow or action asks make for.
 func TestTargets(t *testing.T) {
-	makefile := read(t, "../../Makefile")
+	included, err := filepath.Glob("../../make/*.mk")
+	require.NoError(t, err)
+	var makefile string
+	for _, file := range append(included, "../../Makefile") {
+		makefile += read(t, file)
+	}
 	files, err := filepath.Glob("../workflows/*.yml")
 	require.NoError(t, err)
 	actions, err := filepath.Glob("../actions/*/action.yml")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/tepalhq/tepal/model"
@@ -52,6 +53,20 @@ func (b *budget) resize(t *model.Tensor, typ model.Type, shape ...int) error {
 	return nil
 }
 
+// refuse is the error for a value of the caller's that an operator has no
+// result for; i is the element of the result, and the pointer names its row.
+// Where rows of the result are not those of instances, the value comes from
+// the file, and the fault is no caller's.
+func refuse(eachRow bool, result *model.Tensor, i int, detail, expected, got string) error {
+	if !eachRow {
+		return fmt.Errorf("%s: expected %s, got %s", detail, expected, got)
+	}
+	return &model.Error{
+		Kind: model.KindInvalid, Type: "invalid-value", Detail: detail,
+		Pointer: "/" + strconv.Itoa(i/result.Width()), Expected: expected, Got: got,
+	}
+}
+
 // program is a compiled graph: steps over numbered slots. It implements
 // model.Program.
 type program struct {
@@ -91,39 +106,26 @@ func (p *program) dropUnused() {
 }
 
 // rowBytes is the most memory that a run takes for each row of its batch, in
-// bytes: the results of all steps, and the copies among the outputs.
+// bytes: the results of all steps, and the copies among the outputs. What is of
+// a fixed length counts for each row. An open axis is one of an input's, whose
+// width is settled by now.
 func (p *program) rowBytes() int64 {
-	total := int64(0)
-	add := func(v *value) bool {
-		total += int64(v.columns) * v.typ.Size()
-		return v.columns > 0
+	widest := 1
+	for _, v := range p.inputs {
+		widest = max(widest, v.axes.columns())
 	}
-	for i := range p.steps {
-		s := &p.steps[i]
+	total := int64(0)
+	for _, s := range p.steps {
 		for _, v := range s.out {
-			if !add(v) || !s.followsBatch() {
-				return maxRowBytes
-			}
+			total += v.axes.rowValues(widest) * v.typ.Size()
 		}
 	}
 	for _, v := range p.outputs {
-		if v.shared && !add(v) {
-			return maxRowBytes
+		if v.shared {
+			total += v.axes.rowValues(widest) * v.typ.Size()
 		}
 	}
-	return total
-}
-
-// followsBatch reports whether the rows of the step's results can only be those
-// of the batch: not when they are a constant's.
-func (s *step) followsBatch() bool {
-	constant := func(v *value) bool { return v.constant != nil }
-	return !slices.ContainsFunc(s.in, func(v *value) bool { return constant(v) && v.rank > 1 && v.constant.Rows() > 1 }) &&
-		!allOf(s.in, constant)
-}
-
-func allOf(values []*value, f func(*value) bool) bool {
-	return !slices.ContainsFunc(values, func(v *value) bool { return !f(v) })
+	return min(total, maxRowBytes)
 }
 
 // maxRowBytes is what a row may take by maxRowValues.

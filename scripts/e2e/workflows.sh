@@ -6,4 +6,5 @@ cd "$(dirname "$0")/../.."
 source scripts/e2e.bash
 
 # It sets these itself, as a workflow does.
-env --unset=ENV --unset=COMPONENTS make --no-print-directory test-workflows-cluster IMAGE="$image_one"
+cd .github/test
+env --unset=ENV --unset=COMPONENTS IMAGE="$image_one" go test -tags cluster -count=1 -timeout 12m -run '^TestCluster' .
