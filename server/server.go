@@ -185,6 +185,8 @@ type Server struct {
 	workspaces    sync.Pool
 	// memory is what large bodies, batches, answers and documents share.
 	memory *memory.Budget
+	// documents are those that describe the model.
+	documents struct{ list, model, drift document }
 	// connections counts those to HTTPAddr.
 	connections func() int
 	draining    atomic.Bool

@@ -20,14 +20,15 @@ type ShedReason string
 
 // The reasons to refuse a request.
 const (
-	ShedQueueFull    ShedReason = "queue-full"          // every slot and every place in the queue was taken
-	ShedQueueTimeout ShedReason = "queue-timeout"       // it waited as long as it may
-	ShedClientClosed ShedReason = ErrorTypeClientClosed // its caller went away while it waited
-	ShedBodyMemory   ShedReason = "body-memory"         // there was no memory for its body
-	ShedBatchMemory  ShedReason = "batch-memory"        // there was no memory for its instances
-	ShedAnswerMemory ShedReason = "answer-memory"       // there was no memory for its answer
-	ShedConnections  ShedReason = "connections"         // it came on a connection beyond their limit
-	ShedDeadline     ShedReason = "deadline-exceeded"   // its own deadline passed while it waited
+	ShedQueueFull      ShedReason = "queue-full"          // every slot and every place in the queue was taken
+	ShedQueueTimeout   ShedReason = "queue-timeout"       // it waited as long as it may
+	ShedClientClosed   ShedReason = ErrorTypeClientClosed // its caller went away while it waited
+	ShedBodyMemory     ShedReason = "body-memory"         // there was no memory for its body
+	ShedBatchMemory    ShedReason = "batch-memory"        // there was no memory for its instances
+	ShedAnswerMemory   ShedReason = "answer-memory"       // there was no memory for its answer
+	ShedDocumentMemory ShedReason = "document-memory"     // there was no memory for the document it asked for
+	ShedConnections    ShedReason = "connections"         // it came on a connection beyond their limit
+	ShedDeadline       ShedReason = "deadline-exceeded"   // its own deadline passed while it waited
 )
 
 // ClosedReason says why a connection was closed in favour of others. The set is closed: it is a metric's label.
@@ -154,7 +155,7 @@ func (m *Metrics) showZeros() {
 	} {
 		m.active.WithLabelValues(method)
 	}
-	for _, reason := range []ShedReason{ShedQueueFull, ShedQueueTimeout, ShedClientClosed, ShedBodyMemory, ShedBatchMemory, ShedAnswerMemory, ShedConnections, ShedDeadline} {
+	for _, reason := range []ShedReason{ShedQueueFull, ShedQueueTimeout, ShedClientClosed, ShedBodyMemory, ShedBatchMemory, ShedAnswerMemory, ShedDocumentMemory, ShedConnections, ShedDeadline} {
 		m.shed.WithLabelValues(string(reason))
 	}
 	for _, reason := range []ClosedReason{ClosedIdle, ClosedSilent, ClosedExtra} {

@@ -67,6 +67,7 @@ func TestMetricsBeforeAnythingHappened(t *testing.T) {
 		tepal_admission_shed_total{reason="client-closed-request"} 0
 		tepal_admission_shed_total{reason="connections"} 0
 		tepal_admission_shed_total{reason="deadline-exceeded"} 0
+		tepal_admission_shed_total{reason="document-memory"} 0
 		tepal_admission_shed_total{reason="queue-full"} 0
 		tepal_admission_shed_total{reason="queue-timeout"} 0
 		# HELP tepal_build_info The build that is running; always 1.
