@@ -23,22 +23,13 @@ TEXT
 # at 5239609242f3, stable/aws-load-balancer-controller.
 controller=aws-load-balancer-controller version=3.5.0
 
-# make_namespaces applies those of k8s/, as `make deploy` would if it might.
+# make_namespaces applies those of k8s/namespaces, as `make deploy` would if it might.
 make_namespaces() {
   local namespace folder
   for namespace in "${namespaces[@]}"; do
-<<<<<<< a3bcfeadaf53ecb8d5710c076bb04b47811ca437
     folder=${INFRA%/*}/k8s/namespaces/${namespace#iris-}
-    if [ -d "$folder" ]; then
-      run kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --kustomize "$(shown "$folder")"
-    elif [ "$namespace" != default ]; then
-      say "# $namespace is none of k8s/namespaces: make it yourself"
-    fi
-=======
-    file=${INFRA%/*}/k8s/overlays/${namespace#iris-}/namespace.yaml
     # The namespace default is there.
-    [ ! -f "$file" ] || run kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --filename "$(shown "$file")"
->>>>>>> 5b26e9f55007b5b9e8f907a2ec7c89eafa28f4b5
+    [ ! -d "$folder" ] || run kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --kustomize "$(shown "$folder")"
   done
 }
 

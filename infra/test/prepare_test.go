@@ -117,16 +117,10 @@ func TestPrepareFailsHalfWay(t *testing.T) {
 		answer        answer
 		stopped, done string
 	}{
-<<<<<<< a3bcfeadaf53ecb8d5710c076bb04b47811ca437
 		"a namespace":    {answer{pattern: "kubectl apply * k8s/namespaces/prod", code: 1}, "namespaces", "connect"},
-		"no role":        {answer{pattern: "aws iam get-role *", code: 254}, "the load balancers' controller", "connect; namespaces"},
-		"the controller": {answer{pattern: "helm *", code: 1}, "the load balancers' controller", "connect; namespaces"},
-=======
-		"a namespace":    {answer{pattern: "kubectl apply * k8s/overlays/prod/*", code: 1}, "namespaces", "connect"},
 		"a deployer":     {answer{pattern: "kubectl create rolebinding cicd-deployer-prod *", code: 1}, "deployers", "connect; namespaces"},
 		"no role":        {answer{pattern: "aws iam get-role *", code: 254}, "the load balancers' controller", "connect; namespaces; deployers"},
 		"the controller": {answer{pattern: "helm *", code: 1}, "the load balancers' controller", "connect; namespaces; deployers"},
->>>>>>> 5b26e9f55007b5b9e8f907a2ec7c89eafa28f4b5
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -139,17 +133,3 @@ func TestPrepareFailsHalfWay(t *testing.T) {
 		})
 	}
 }
-<<<<<<< a3bcfeadaf53ecb8d5710c076bb04b47811ca437
-
-// A namespace of somebody's own has no labels here.
-func TestPrepareKnowsItsNamespacesAlone(t *testing.T) {
-	b := newBench(t, "gcp")
-	require.NoError(t, os.WriteFile(filepath.Join(b.dir, "infra", "gcp", "terraform.tfvars"), []byte(`namespaces = ["default", "mine", "iris-dev"]`+"\n"), 0o600))
-	r := b.run(t, "prepare")
-	require.Zero(t, r.code, r.stderr)
-	assert.Contains(t, r.stdout, "mine is none of k8s/namespaces: make it yourself")
-	assert.NotContains(t, r.stdout, "# default")
-	assert.Equal(t, []string{words(makeNamespaces)[0]}, r.commands[2:])
-}
-=======
->>>>>>> 5b26e9f55007b5b9e8f907a2ec7c89eafa28f4b5

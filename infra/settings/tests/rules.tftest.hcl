@@ -31,13 +31,8 @@ run "identities" {
 run "default_namespaces" {
   command = plan
   assert {
-<<<<<<< a3bcfeadaf53ecb8d5710c076bb04b47811ca437
-    condition     = toset(output.namespaces) == toset(["default", "iris-dev", "iris-staging", "iris-prod", "iris-preview"])
-    error_message = "the guide's namespace and those of the environments"
-=======
     condition     = output.namespaces == ["default", "iris-dev", "iris-staging", "iris-prod", "iris-preview"]
-    error_message = "the guide's namespace and those of the overlays"
->>>>>>> 5b26e9f55007b5b9e8f907a2ec7c89eafa28f4b5
+    error_message = "the guide's namespace and those of the environments"
   }
 }
 
