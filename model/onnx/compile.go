@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tepalhq/tepal/model"
+	"github.com/tepalhq/tepal/model/tree"
 )
 
 // value is what the compiler knows of one value of the graph.
@@ -31,6 +32,9 @@ type value struct {
 	// role and classes say what the value means, where an operator tells.
 	role    model.Role
 	classes *model.Classes
+	// bounds are what the numbers keep to, but for rounding; nil when they are
+	// not known.
+	bounds *tree.Bounds
 }
 
 // need notes that a row of the value must have at least n columns, which
