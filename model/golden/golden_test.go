@@ -109,6 +109,7 @@ func TestFailed(t *testing.T) {
 		{"a probability", func(md *onnx.Metadata) { first(md).Probabilities[0] = 0.99 }, where + "probability of \"setosa\": 0.99 is expected within 1e-06, and 1 was answered"},
 		{"a probability next to the tolerance", func(md *onnx.Metadata) { first(md).Probabilities[2] = 2e-6 }, where + "probability of \"virginica\": 2e-06 is expected within 1e-06, and 0 was answered"},
 		{"a probability too few", func(md *onnx.Metadata) { first(md).Probabilities = []float64{1, 0} }, where + "it has 2 probabilities for 3 classes"},
+		{"scores of two classes", func(md *onnx.Metadata) { first(md).Scores = []float64{1, 0} }, where + "it has 2 scores for 3 classes"},
 		{"no probabilities", func(md *onnx.Metadata) { first(md).Probabilities = []float64{} }, ""},
 		{"the tolerance", func(md *onnx.Metadata) { md.Golden.Tolerance = -1 }, "the tolerance is -1, and has to be from 0 to 0.1: above that, wrong answers pass"},
 		{"a tolerance for anything", func(md *onnx.Metadata) { md.Golden.Tolerance = 0.5 }, "the tolerance is 0.5, and has to be from 0 to 0.1: above that, wrong answers pass"},
@@ -147,6 +148,10 @@ func TestFailed(t *testing.T) {
 func TestAnswers(t *testing.T) {
 	integer := model.Schema{Outputs: []model.Output{{Name: "label", Role: model.RoleLabel, Type: model.Int64, Columns: 1}}}
 	regression := model.Schema{Outputs: []model.Output{{Name: "y", Role: model.RoleValue}}}
+	margins := model.Schema{
+		Classes: model.Classes{Strings: []string{"a", "b"}},
+		Outputs: []model.Output{{Name: "s", Role: model.RoleScores}},
+	}
 	text := model.Schema{Outputs: []model.Output{{Name: "label", Role: model.RoleLabel, Type: model.String, Columns: 1}}}
 	scores := model.Schema{
 		Classes: model.Classes{Strings: []string{"a", "b"}},
@@ -200,6 +205,10 @@ func TestAnswers(t *testing.T) {
 		{"a label of a regression", answering(regression, label(`"a"`), values(1)), where + `label "a" is expected, and none was answered`},
 		{"probabilities alone", answering(scores, model.GoldenRow{Probabilities: []float64{0.25, 0.75}}, values(0.25, 0.75)), ""},
 		{"probabilities that are none", answering(scores, model.GoldenRow{Probabilities: []float64{0.25, 0.75}}, values(nan, 0.75)), where + `probability of "a": 0.25 is expected within 0.01, and none was answered`},
+		{"scores", answering(margins, model.GoldenRow{Scores: []float64{-300, 0.5}}, values(-302, 0.5)), ""},
+		{"another score", answering(margins, model.GoldenRow{Scores: []float64{-300, 0.5}}, values(-304, 0.5)), where + `score of "a": -300 is expected within 3, and -304 was answered`},
+		{"another small score", answering(margins, model.GoldenRow{Scores: []float64{nan, 0.5}}, values(1, 0.51)), where + `score of "b": 0.5 is expected within 0.005, and 0.51 was answered`},
+		{"probabilities where there are scores", answering(margins, model.GoldenRow{Probabilities: []float64{0.25, 0.75}}, values(0.25, 0.75)), where + `probability of "a": 0.25 is expected within 0.01, and none was answered`},
 		{"null for one probability", answering(scores, model.GoldenRow{Probabilities: []float64{nan, 0.75}}, values(0.25, 0.75)), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
