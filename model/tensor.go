@@ -26,6 +26,9 @@ func (t Type) String() string {
 	return fmt.Sprintf("type(%d)", uint8(t))
 }
 
+// Size is what an element of the type takes in memory, in bytes; of a string without its text.
+func (t Type) Size() int64 { return [...]int64{0, 4, 8, 4, 8, 1, 16}[t] }
+
 // IsFloat reports whether the type is a floating-point one.
 func (t Type) IsFloat() bool { return t == Float32 || t == Float64 }
 
