@@ -31,7 +31,7 @@ image-sign: ## Sign IMAGE without a key (needs cosign, in a workflow)
 	@$(image_env) scripts/image.sh sign
 
 .PHONY: image-verify
-image-verify: ## Print IMAGE by digest, if this repository's build on BRANCH has signed it (needs cosign, docker buildx, jq)
+image-verify: ## Print IMAGE by digest, if this repository's build on BRANCH has signed it, of COMMIT (needs cosign, docker buildx, jq)
 	@$(image_env) scripts/image.sh verify
 
 .PHONY: image-copy

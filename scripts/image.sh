@@ -19,7 +19,7 @@
 # FROM          the image to copy, repository@sha256:…
 # BRANCH        the branch whose build must have signed it (main)
 # COMMIT        the commit that it must be built from (any)
-# WAIT          for how many seconds to ask again for an image that is not there yet (0)
+# WAIT          for how many seconds to ask again for an image that is not there yet (0; 3600 where COMMIT is named)
 # DRY_RUN       1 prints each command in place of running it
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -165,6 +165,8 @@ verify() {
     echo "image: $IMAGE is neither REPOSITORY:TAG nor REPOSITORY@sha256:DIGEST" >&2
     return 2
   }
+  # Whoever pushes a tag pushes the commit with it, and the image takes a while.
+  : "${WAIT:=${COMMIT:+3600}}"
   until signed; do
     if ((SECONDS >= ${WAIT:-0})); then
       echo "image: $IMAGE is not there, or the workflow image.yml of $GITHUB_REPOSITORY did not sign it on ${BRANCH:-main}" >&2

@@ -207,7 +207,7 @@ func TestClusterPreview(t *testing.T) {
 // other deploys the preview of another pull request.
 func (c *cluster) other(m *machine) {
 	c.t.Helper()
-	command := exec.CommandContext(c.t.Context(), "make", "deploy", "ENV=preview", "PR=8", "COMPONENTS=gke", "IMAGE="+c.image)
+	command := exec.CommandContext(c.t.Context(), "make", "deploy", "CLUSTER=gke-standard", "ENV=preview", "PR=8", "IMAGE="+c.image)
 	command.Dir = m.root
 	out, err := command.CombinedOutput()
 	require.NoError(c.t, err, "%s", out)
