@@ -2,7 +2,7 @@
 """Writes schemas.json: what the Terraform providers take, for the resources that the roots use.
 
 Providers come from Terraform's registry alone. Where that is out of reach, what
-they take is in their source, where google's is read by infra/schema/google, and
+they take is in their source, where google's is read by tools/standin/google, and
 inside the npm packages that HashiCorp generated from aws and azurerm, in their
 jsii manifests: each argument with its type, whether it is required, and whether
 it is a block. `make infra-schema` runs this; it needs npm, Go and git, or in place
@@ -123,8 +123,8 @@ def google(document, wanted):
             checkout = directory
             subprocess.run(["git", "clone", "--quiet", "--depth=1", f"--branch=v{version}", f"https://{place}", directory], check=True)
         found = json.loads(subprocess.run(
-            ["go", "run", "./infra/schema/google", checkout, "google_project", *resources],
-            check=True, stdout=subprocess.PIPE, text=True, cwd=INFRA.parent,
+            ["go", "run", "./google", os.path.abspath(checkout), "google_project", *resources],
+            check=True, stdout=subprocess.PIPE, text=True, cwd=INFRA.parent / "tools" / "standin",
         ).stdout)
     # Where each service is reached is nothing that the roots set.
     provider = found.pop("provider")
