@@ -5,7 +5,7 @@ DRIFT  := telemetry/drift/testdata
 .venv/oracle: $(ORACLE)/requirements.txt
 
 .PHONY: oracle
-oracle: .venv/oracle ## Record again what ONNX Runtime answers, and the drift that NumPy and SciPy compute
+oracle: .venv/oracle ## Record again what trainers, ONNX's reference and ONNX Runtime answer, and the drift that NumPy and SciPy compute
 	.venv/oracle/bin/python $(ORACLE)/oracle.py
 	.venv/oracle/bin/python $(DRIFT)/psi.py
 
@@ -13,6 +13,12 @@ oracle: .venv/oracle ## Record again what ONNX Runtime answers, and the drift th
 oracle-check: .venv/oracle ## See that they still answer as recorded
 	.venv/oracle/bin/python $(ORACLE)/oracle.py --check
 	.venv/oracle/bin/python $(DRIFT)/psi.py --check
+
+.venv/openmetrics: telemetry/testdata/requirements.txt
+
+.PHONY: openmetrics-check
+openmetrics-check: build .venv/openmetrics ## See that the strict parser of Prometheus's client for Python reads /metrics
+	.venv/openmetrics/bin/python telemetry/testdata/openmetrics.py bin/tepal
 
 .venv/w3c: telemetry/w3ctest/requirements.txt
 

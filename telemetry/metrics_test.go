@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"runtime"
 	"strings"
@@ -61,15 +62,19 @@ func TestMetricsBeforeAnythingHappened(t *testing.T) {
 		tepal_admission_in_use 0
 		# HELP tepal_admission_shed_total Requests refused by admission, by reason.
 		# TYPE tepal_admission_shed_total counter
+		tepal_admission_shed_total{reason="answer-memory"} 0
+		tepal_admission_shed_total{reason="batch-memory"} 0
 		tepal_admission_shed_total{reason="body-memory"} 0
 		tepal_admission_shed_total{reason="client-closed-request"} 0
+		tepal_admission_shed_total{reason="connections"} 0
 		tepal_admission_shed_total{reason="deadline-exceeded"} 0
+		tepal_admission_shed_total{reason="document-memory"} 0
 		tepal_admission_shed_total{reason="queue-full"} 0
 		tepal_admission_shed_total{reason="queue-timeout"} 0
 		# HELP tepal_build_info The build that is running; always 1.
 		# TYPE tepal_build_info gauge
 		tepal_build_info{commit="abc",goversion="`+runtime.Version()+`",version="1.2.3"} 1
-		# HELP tepal_model_ready 1 when the model served has proven that it answers correctly, else 0.
+		# HELP tepal_model_ready 1 when a model is loaded, has not failed its proof and is served, else 0.
 		# TYPE tepal_model_ready gauge
 		tepal_model_ready 0
 		# HELP tepal_panics_total Handlers that panicked.
@@ -156,7 +161,7 @@ func TestModelMetrics(t *testing.T) {
 		# TYPE tepal_model_info gauge
 		tepal_model_info{model_digest="sha256:00",model_name="iris",model_version="1"} 1
 		tepal_model_info{model_digest="sha256:11",model_name="price",model_version="2"} 1
-		# HELP tepal_model_ready 1 when the model served has proven that it answers correctly, else 0.
+		# HELP tepal_model_ready 1 when a model is loaded, has not failed its proof and is served, else 0.
 		# TYPE tepal_model_ready gauge
 		tepal_model_ready 1
 		# HELP tepal_predictions_total Predictions answered, by the label predicted.
@@ -230,4 +235,47 @@ type brokenCollector struct{}
 func (brokenCollector) Describe(chan<- *prometheus.Desc) {}
 func (brokenCollector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.NewInvalidMetric(prometheus.NewDesc("broken", "", nil, nil), fmt.Errorf("cannot be read"))
+}
+
+// A family of OpenMetrics is named once, whatever the suffixes of its samples: a strict parser refuses all metrics otherwise.
+// testdata/openmetrics.py asks the parser of Prometheus's client for Python.
+func TestOpenMetricsFamiliesAreUnique(t *testing.T) {
+	f := newFixture(t, true)
+	ask(t, f.Route("GET", "/x", http.NotFoundHandler()), "GET", "/x", "")
+	_, body := f.scrape(t, "application/openmetrics-text; version=1.0.0")
+	families, types := map[string]bool{}, 0
+	for line := range strings.Lines(body) {
+		fields := strings.Fields(line)
+		if len(fields) < 4 || fields[0] != "#" || fields[1] != "TYPE" {
+			continue
+		}
+		types++
+		assert.False(t, families[fields[2]], "%s stands twice", fields[2])
+		families[fields[2]] = true
+	}
+	assert.Greater(t, types, 50)
+	for name := range families {
+		for _, suffix := range []string{"_total", "_created", "_bucket", "_count", "_sum", "_info"} {
+			if base, ok := strings.CutSuffix(name, suffix); ok {
+				assert.False(t, families[base], "samples of %s look like those of %s", name, base)
+			}
+		}
+	}
+	assert.Contains(t, body, "go_memstats_heap_alloc_bytes ")
+}
+
+// net/http sends no body to a HEAD, so none is counted.
+func TestAnswersToHeadAreEmpty(t *testing.T) {
+	f := newFixture(t, true)
+	h := f.Route("GET", "/x", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "12345") }))
+	for _, tt := range []struct {
+		method string
+		size   string
+	}{{http.MethodHead, "0"}, {http.MethodGet, "5"}} {
+		ask(t, h, tt.method, "/x", "")
+		lines := f.logs.lines(t)
+		assert.Equal(t, tt.size, httpRequest(t, lines[len(lines)-1])["responseSize"])
+	}
+	_, body := f.scrape(t, "text/plain")
+	assert.Contains(t, body, `http_server_response_body_size_bytes_sum{http_request_method="HEAD",http_response_status_code="200",http_route="/x"} 0`)
 }

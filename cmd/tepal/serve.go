@@ -38,6 +38,8 @@ type serveCmd struct {
 	MaxConcurrency *int          `group:"Limits:" help:"Requests computed at once; one for each processor when left out." placeholder:"N"`
 	MaxQueue       *int          `group:"Limits:" help:"Requests that may wait for that; beyond it 503. 0 for none, 128 for each of --max-concurrency when left out." placeholder:"N"`
 	QueueTimeout   time.Duration `group:"Limits:" help:"How long a request may wait; beyond it 503." default:"${queue_timeout}"`
+	MemoryBudget   *int64        `name:"memory-budget-bytes" group:"Limits:" help:"Memory for all connections, bodies, batches and answers together; beyond it 503. Half of what Go may use (GOMEMLIMIT, or the container's limit) when left out, 256 MiB where nothing limits it." placeholder:"N"`
+	MaxConnections *int          `group:"Limits:" help:"Connections to --http-addr; beyond it idle ones are closed, or new ones get 503. What half of --memory-budget-bytes is enough for when left out." placeholder:"N"`
 	MaxBodyBytes   int64         `group:"Limits:" help:"Largest request body, or line of a stream; beyond it 413." default:"${max_body_bytes}"`
 	MaxBatch       int           `group:"Limits:" help:"Most instances in a request; beyond it 413." default:"${max_batch}"`
 
@@ -47,9 +49,12 @@ type serveCmd struct {
 	Slow        time.Duration       `group:"Logs:" help:"Latency from which a request counts as slow; 0s for none." default:"100ms"`
 	LogPayloads telemetry.Share     `group:"Logs:" help:"Requests whose features and answers are logged, for replay: off, or sampled:SHARE." default:"off" complete:"off,sampled:0.01"`
 
-	ModelDigest string        `group:"Model:" help:"Refuse a model file of any other digest." placeholder:"sha256:HEX"`
-	DriftWindow time.Duration `group:"Model:" help:"How far back drift is measured; at least 1m." default:"${drift_window}"`
-	Check       bool          `group:"Model:" help:"Check the settings, load and prove the model, and exit."`
+	TrustCallers bool `group:"Traces:" help:"Let callers decide, by the headers of their traces, which requests are recorded. For a mesh whose edge drops such headers of strangers. Otherwise a caller's trace is joined and no more of them is recorded than OTEL_TRACES_SAMPLER says."`
+
+	ModelDigest   string        `group:"Model:" help:"Refuse a model file of any other digest." placeholder:"sha256:HEX"`
+	RequireGolden bool          `group:"Model:" help:"Refuse a model file without golden rows, which prove its answers."`
+	DriftWindow   time.Duration `group:"Model:" help:"How far back drift is measured; at least 1m." default:"${drift_window}"`
+	Check         bool          `group:"Model:" help:"Check the settings, load and prove the model, and exit."`
 }
 
 // serveDefaults lends serveCmd's tags the server's own defaults.
@@ -70,7 +75,7 @@ func serveDefaults() kong.Vars {
 func (serveCmd) Help() string {
 	return `Routes: POST /predict, GET /models, GET /models/NAME, GET /models/NAME/drift, GET /live_check, GET /ready_check.
 
-The server says ready only after every golden row in the model file, a row with the answer that its trainer got, was answered as expected. A model that is missing, corrupt or not proven does not end it: it stays alive and not ready, and says why. --check makes a failure of it.
+The server says ready only after every golden row in the model file, a row with the answer that its trainer got, was answered as expected. A model without golden rows is served as unproven, with a warning; --require-golden refuses it. A model that is missing, refused, or answers otherwise does not end the server: it stays alive and not ready, and says why. --check makes a failure of it.
 
 Logs are JSON lines on standard output, or readable ones on a terminal.
 
@@ -115,6 +120,12 @@ func (c *serveCmd) config() server.Config {
 	if c.MaxConcurrency != nil {
 		config.MaxConcurrency = *c.MaxConcurrency
 	}
+	if c.MemoryBudget != nil {
+		config.MemoryBudgetBytes = cmp.Or(*c.MemoryBudget, -1) // 0 is the default there, and no budget here
+	}
+	if c.MaxConnections != nil {
+		config.MaxConnections = cmp.Or(*c.MaxConnections, -1)
+	}
 	if c.MaxQueue != nil {
 		// There, 0 is the default, and less is none.
 		config.MaxQueue = cmp.Or(*c.MaxQueue, -1)
@@ -125,7 +136,7 @@ func (c *serveCmd) config() server.Config {
 // Run serves until the context ends.
 func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error {
 	source := c.source()
-	source.Digest = c.ModelDigest
+	source.Digest, source.RequireGolden = c.ModelDigest, c.RequireGolden
 	out := s.out
 	if c.Check {
 		out = s.err
@@ -134,6 +145,11 @@ func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error 
 	defer func() { _ = buffer.Flush() }() // there is nowhere left to say that it failed
 	logger := c.logger(buffer, isTerminal(out))
 	warnUnknown(logger, app.Selected())
+	pace := memory.Set("/sys/fs/cgroup")
+	config, err := c.config().Settle()
+	if err != nil {
+		return usageError{fmt.Errorf("--%w", err)}
+	}
 	if c.Check {
 		return check(ctx, s, source)
 	}
@@ -146,17 +162,18 @@ func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error 
 	// which are counted, and not the server.
 	signal.Ignore(syscall.SIGPIPE)
 	log.SetFlags(0)
-	log.SetOutput(slog.NewLogLogger(logger.Handler(), slog.LevelWarn).Writer())
+	log.SetOutput(telemetry.NewStandardOutput(logger))
 	otel.SetErrorHandler(telemetry.NewErrorHandler(logger))
 	otel.SetLogger(telemetry.NewSDKLogger(logger))
 	c.AccessLog.Slow = c.Slow
-	pace := memory.Set("/sys/fs/cgroup")
-	logger.Info("memory", "gc_percent", pace.GCPercent, "memory_limit_bytes", pace.Limit)
+	logger.Info("memory", "gc_percent", pace.GCPercent, "memory_limit_bytes", pace.Limit,
+		"memory_budget_bytes", config.MemoryBudgetBytes, "max_connections", config.MaxConnections, "max_body_bytes", config.MaxBodyBytes)
 	srv, err := server.New(ctx, server.Options{
-		Config: c.config(), Source: source, Logger: logger,
+		Config: config, Source: source, Logger: logger,
 		NewTelemetry: func(onPanic http.HandlerFunc) (*telemetry.Telemetry, error) {
 			return telemetry.New(ctx, telemetry.Options{
 				Version: version, Commit: commit, Logger: logger, LogBuffer: buffer, AccessLog: c.AccessLog, Stderr: s.err, OnPanic: onPanic,
+				TrustCallers: c.TrustCallers,
 			})
 		},
 	})
@@ -168,7 +185,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error 
 
 // check does what a start does, short of listening.
 func check(ctx context.Context, s streams, source repository.Source) error {
-	tel, err := telemetry.New(ctx, telemetry.Options{Stderr: s.err})
+	tel, err := telemetry.New(ctx, telemetry.Options{Stderr: s.err, Strict: true})
 	if err != nil {
 		return fmt.Errorf("telemetry: %w", err)
 	}

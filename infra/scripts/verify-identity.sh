@@ -39,9 +39,9 @@ policy() {
   run "${policy[@]}" | tee "$work/policy"
   [ -z "$DRY_RUN" ] || return 0
   member=$(setting ".telemetry_members[\"$NAMESPACE\"] // empty")
-  [ -n "$member" ] || die 1 "the namespace $NAMESPACE is not among those in infra/$CLOUD: add it to the variable namespaces, and apply"
+  [ -n "$member" ] || die 1 "the namespace $NAMESPACE is of no environment in infra/$CLOUD: see the variable environments"
   grep -qF "\"$member\"" "$work/policy" ||
-    die 1 "the policy does not name $member: add $NAMESPACE to the variable namespaces, and run make infra-apply CLOUD=$CLOUD"
+    die 1 "the policy does not name $member: run make infra-apply CLOUD=$CLOUD"
 }
 
 # identity_command asks for what the annotation has to say.
@@ -64,7 +64,7 @@ annotation() {
   fi
   want=$("${identity[@]}")
   have=$("${read[@]}" | jq -r --arg key "$key" '.metadata.annotations[$key] // ""')
-  [ "$have" = "$want" ] || die 1 "the annotation $key is '$have', and should be '$want'. Fix: the overlay of $NAMESPACE, then make deploy; or
+  [ "$have" = "$want" ] || die 1 "the annotation $key is '$have', and should be '$want'. Fix: the composition of $NAMESPACE, then make deploy; or
   kubectl annotate serviceaccount $account --namespace $NAMESPACE --overwrite $key=$want"
   say "$key=$have"
 }

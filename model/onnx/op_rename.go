@@ -31,10 +31,13 @@ func buildZipMap(n *node) (kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	if in.columns != classes.Len() {
-		return nil, fmt.Errorf("it has %d class labels for %d columns", classes.Len(), in.columns)
+	if columns := in.axes.columns(); columns != classes.Len() {
+		return nil, fmt.Errorf("it has %d class labels for %d columns", classes.Len(), columns)
 	}
 	rename(in, out)
-	out.role, out.classes = model.RoleProbabilities, classes
+	out.classes = classes
+	if !in.role.ByClass() {
+		out.role = out.classRole()
+	}
 	return nil, nil
 }

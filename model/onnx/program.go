@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/tepalhq/tepal/model"
@@ -52,6 +53,20 @@ func (b *budget) resize(t *model.Tensor, typ model.Type, shape ...int) error {
 	return nil
 }
 
+// refuse is the error for a value of the caller's that an operator has no
+// result for; i is the element of the result, and the pointer names its row.
+// Where rows of the result are not those of instances, the value comes from
+// the file, and the fault is no caller's.
+func refuse(eachRow bool, result *model.Tensor, i int, detail, expected, got string) error {
+	if !eachRow {
+		return fmt.Errorf("%s: expected %s, got %s", detail, expected, got)
+	}
+	return &model.Error{
+		Kind: model.KindInvalid, Type: "invalid-value", Detail: detail,
+		Pointer: "/" + strconv.Itoa(i/result.Width()), Expected: expected, Got: got,
+	}
+}
+
 // program is a compiled graph: steps over numbered slots. It implements
 // model.Program.
 type program struct {
@@ -90,12 +105,44 @@ func (p *program) dropUnused() {
 	p.steps = kept
 }
 
+// rowBytes is the most memory that a run takes for each row of its batch, in
+// bytes: the results of all steps, and the copies among the outputs. What is of
+// a fixed length counts for each row. An open axis is one of an input's, whose
+// width is settled by now.
+func (p *program) rowBytes() int64 {
+	widest := 1
+	for _, v := range p.inputs {
+		widest = max(widest, v.axes.columns())
+	}
+	total := int64(0)
+	for _, s := range p.steps {
+		for _, v := range s.out {
+			total += v.axes.rowValues(widest) * v.typ.Size()
+		}
+	}
+	for _, v := range p.outputs {
+		if v.shared {
+			total += v.axes.rowValues(widest) * v.typ.Size()
+		}
+	}
+	return min(total, maxRowBytes)
+}
+
+// maxRowBytes is what a row may take by maxRowValues.
+const maxRowBytes = maxRowValues * 16
+
+// maxKeptValues is how many values a frame may have computed to be kept for the
+// next run, so that one huge batch does not hold its memory.
+const maxKeptValues = 1 << 17
+
 // frame is the working memory of one evaluation, kept for the next.
 type frame struct {
 	values []model.Tensor
 	// in and out hold each step's tensors.
 	in, out [][]*model.Tensor
 	budget  budget
+	// computed is how many values the last run has computed.
+	computed int
 }
 
 func (p *program) newFrame() *frame {
@@ -123,7 +170,8 @@ func (p *program) Run(ctx context.Context, inputs, outputs []model.Tensor) error
 	for i, v := range p.inputs {
 		f.values[v.slot] = inputs[i]
 	}
-	f.budget.left = maxRowValues * max(1, inputs[0].Rows())
+	given := maxRowValues * max(1, inputs[0].Rows())
+	f.budget.left, f.computed = given, given
 	for i := range p.steps {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -144,6 +192,7 @@ func (p *program) Run(ctx context.Context, inputs, outputs []model.Tensor) error
 		}
 		outputs[i].CopyFrom(computed)
 	}
+	f.computed = given - f.budget.left
 	return nil
 }
 
@@ -152,5 +201,7 @@ func (p *program) release(f *frame) {
 	for _, v := range p.inputs {
 		f.values[v.slot] = model.Tensor{}
 	}
-	p.frames.Put(f)
+	if f.computed <= maxKeptValues {
+		p.frames.Put(f)
+	}
 }

@@ -5,6 +5,7 @@
 package rows
 
 import (
+	"errors"
 	"math"
 	"strconv"
 
@@ -22,7 +23,8 @@ type Codec struct {
 	// classes are the classes as JSON object names, colon included.
 	classes [][]byte
 	// model is the member that names the model in an answer.
-	model []byte
+	model  []byte
+	bounds bounds
 }
 
 // New returns the codec of a model.
@@ -38,6 +40,7 @@ func New(m *model.Model) *Codec {
 	c.model = append(quote(c.model, m.Name), `,"version":`...)
 	c.model = append(quote(c.model, m.Version), `,"digest":`...)
 	c.model = append(quote(c.model, m.Digest), '}')
+	c.measure()
 	return c
 }
 
@@ -77,6 +80,23 @@ func (r *Request) reset(c *Codec) {
 	r.Form = Single
 	r.Batch.Reset(c.schema)
 	r.Warnings = r.Warnings[:0]
+}
+
+// Locate makes of the row that an error of Model.Predict points at, if it does,
+// a pointer into the body that held the instances. Other errors stay as they are.
+func (r *Request) Locate(err error) error {
+	e, ok := errors.AsType[*model.Error](err)
+	if !ok || e.Pointer == "" {
+		return err
+	}
+	located := *e
+	switch r.Form {
+	case Single:
+		located.Pointer = ""
+	case Instances:
+		located.Pointer = "/instances" + e.Pointer
+	}
+	return &located
 }
 
 // MaxWarnings bounds the warnings of a request: each is far longer than the

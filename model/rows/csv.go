@@ -66,6 +66,12 @@ func NewCSVReader(r io.Reader, c *Codec) (*CSVReader, error) {
 // PassedOver returns the names of the columns that are no features.
 func (v *CSVReader) PassedOver() []string { return v.passed }
 
+// Line returns the line at which the instance that Next read begins.
+func (v *CSVReader) Line() int {
+	line, _ := v.csv.FieldPos(0)
+	return line
+}
+
 // Next reads one instance into req, which it empties first. It returns io.EOF
 // after the last one, and errors that name line and column.
 func (v *CSVReader) Next(req *Request) error {
@@ -109,15 +115,22 @@ func (v *CSVReader) cell(req *Request, row, i int, text string) error {
 }
 
 // CSVHeader returns the columns that CSVRecord fills: the label, a probability
-// for each class, the value or values; what the model answers of these.
+// and a score for each class, the value or values; what the model answers of
+// these.
 func (c *Codec) CSVHeader(p *model.Predictions) []string {
 	var header []string
 	if p.Label() != nil {
 		header = append(header, "label")
 	}
-	if p.Probabilities() != nil {
+	for _, byClass := range []struct {
+		t      *model.Tensor
+		prefix string
+	}{{p.Probabilities(), "probability_"}, {p.Scores(), "score_"}} {
+		if byClass.t == nil {
+			continue
+		}
 		for _, class := range c.schema.Classes.Texts() {
-			header = append(header, "probability_"+class)
+			header = append(header, byClass.prefix+class)
 		}
 	}
 	if t := p.Value(); t != nil {
@@ -134,7 +147,7 @@ func (c *Codec) CSVHeader(p *model.Predictions) []string {
 // CSVRecord returns one prediction as the fields that CSVHeader names.
 func (c *Codec) CSVRecord(p *model.Predictions, row int) []string {
 	var record []string
-	for _, t := range []*model.Tensor{p.Label(), p.Probabilities(), p.Value()} {
+	for _, t := range []*model.Tensor{p.Label(), p.Probabilities(), p.Scores(), p.Value()} {
 		if t == nil {
 			continue
 		}
