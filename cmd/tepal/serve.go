@@ -199,6 +199,7 @@ func check(ctx context.Context, s streams, source repository.Source) error {
 	if err != nil {
 		return err
 	}
+	printWarnings(s.err, served)
 	_, err = fmt.Fprintf(s.out, "the settings are valid; %s is ready to serve: %s\n", source, summary(served))
 	return err
 }

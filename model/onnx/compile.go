@@ -218,6 +218,9 @@ const maxColumns = 1 << 16
 
 func inputValue(info *ValueInfo) (*value, error) {
 	t := info.Type
+	if t.Element != 0 {
+		return nil, elementError(t.Element)
+	}
 	if t.Tensor == model.Invalid {
 		return nil, unsupported("it is not a tensor of a supported type")
 	}
@@ -370,12 +373,16 @@ func (c *compiler) leaveOut() error {
 	return nil
 }
 
-// maxWarnings bounds the warnings of a file.
-const maxWarnings = 16
+// The warnings of a file, and the length of each, are bounded.
+const (
+	maxWarnings = 16
+	maxWarning  = 400
+)
 
 func (c *compiler) warn(format string, args ...any) {
 	if len(c.warnings) < maxWarnings {
-		c.warnings = append(c.warnings, fmt.Sprintf(format, args...))
+		text := fmt.Sprintf(format, args...)
+		c.warnings = append(c.warnings, strings.ToValidUTF8(text[:min(len(text), maxWarning)], ""))
 	}
 }
 
