@@ -16,14 +16,14 @@ import (
 // wrong one.
 const mostTolerance = 0.1
 
-// floors are the size that smaller numbers are taken to have when the tolerance
-// is a share of them: for each target, and each class, the largest that is
+// floors are the sizes that smaller scores and values are taken to have when
+// the tolerance is a share of them: of each class or target the largest that is
 // expected, and 1 at most.
-type floors struct{ values, scores []float64 }
+type floors struct{ scores, values []float64 }
 
-// raise takes what a row expects into account.
-func raise(floors []float64, expected model.Expected) []float64 {
-	for i, v := range expected {
+// raise lifts floors to what a row expects.
+func raise(floors []float64, row model.Expected) []float64 {
+	for i, v := range row {
 		if i == len(floors) {
 			floors = append(floors, 0)
 		}
@@ -34,7 +34,8 @@ func raise(floors []float64, expected model.Expected) []float64 {
 	return floors
 }
 
-// check sees to it that there is something to prove in each row.
+// check sees to it that there is something to prove in each row, and returns
+// the floors.
 func check(s *model.Schema, g *model.Golden) (f floors, err error) {
 	if !(g.Tolerance >= 0 && g.Tolerance <= mostTolerance) {
 		return f, fmt.Errorf("the tolerance is %v, and has to be from 0 to %v: above that, wrong answers pass", g.Tolerance, mostTolerance)
@@ -44,19 +45,23 @@ func check(s *model.Schema, g *model.Golden) (f floors, err error) {
 		if err := checkRow(s, row); err != nil {
 			return f, fmt.Errorf("golden row %d (%s): %w", i, clip(row.Instance), err)
 		}
-		f.values, f.scores = raise(f.values, row.Value), raise(f.scores, row.Scores)
+		f.scores, f.values = raise(f.scores, row.Scores), raise(f.values, row.Value)
 	}
 	return f, nil
 }
 
 func checkRow(s *model.Schema, row *model.GoldenRow) error {
-	classes := s.Classes.Len()
-	switch {
-	case !expectsLabel(row) && !row.Probabilities.Any() && !row.Scores.Any() && !row.Value.Any():
+	if !expectsLabel(row) && !row.Probabilities.Any() && !row.Scores.Any() && !row.Value.Any() {
 		return errors.New("it expects nothing")
-	case row.Probabilities.Any() && len(row.Probabilities) != classes:
+	}
+	if row.Probabilities.Any() && !s.Has(model.RoleProbabilities) && s.Has(model.RoleScores) {
+		return errors.New("it expects probabilities, and the model answers scores, which are none; expect scores")
+	}
+	classes := s.Classes.Len()
+	if row.Probabilities.Any() && len(row.Probabilities) != classes {
 		return fmt.Errorf("it has %d probabilities for %d classes", len(row.Probabilities), classes)
-	case row.Scores.Any() && len(row.Scores) != classes:
+	}
+	if row.Scores.Any() && len(row.Scores) != classes {
 		return fmt.Errorf("it has %d scores for %d classes", len(row.Scores), classes)
 	}
 	return nil
@@ -86,12 +91,12 @@ func (p *prover) compare(want *model.GoldenRow, answer json.RawMessage, f floors
 		return fmt.Errorf("label %s is expected, and %s was answered", clip(want.Label), answered(got.Label))
 	}
 	tolerance := p.model.Golden.Tolerance
-	if err := p.compareClasses("probability", want.Probabilities, got.Probabilities, func(int, float64) float64 { return tolerance }); err != nil {
+	even := func(int, float64) float64 { return tolerance }
+	if err := p.compareClasses("probability", want.Probabilities, got.Probabilities, even); err != nil {
 		return err
 	}
-	if err := p.compareClasses("score", want.Scores, got.Scores, func(i int, v float64) float64 {
-		return tolerance * max(math.Abs(v), f.scores[i])
-	}); err != nil {
+	share := func(class int, v float64) float64 { return tolerance * max(math.Abs(v), f.scores[class]) }
+	if err := p.compareClasses("score", want.Scores, got.Scores, share); err != nil {
 		return err
 	}
 	if !want.Value.Any() {
@@ -109,28 +114,28 @@ func (p *prover) compare(want *model.GoldenRow, answer json.RawMessage, f floors
 	return nil
 }
 
+// compareClasses compares a number for each class with those of an answer, in
+// which null stands for what is no number. allowed is how far each may be off.
+func (p *prover) compareClasses(what string, want model.Expected, answer json.RawMessage, allowed func(class int, v float64) float64) error {
+	if !want.Any() {
+		return nil
+	}
+	var got map[string]*float64
+	_ = json.Unmarshal(answer, &got)
+	for i, v := range want {
+		class := p.model.Schema.Classes.Text(i)
+		if err := near(v, got[class], allowed(i, v)); err != nil {
+			return fmt.Errorf("%s of %.64q: %w", what, class, err)
+		}
+	}
+	return nil
+}
+
 func answered(raw json.RawMessage) string {
 	if len(raw) == 0 || string(raw) == "null" {
 		return "none"
 	}
 	return clip(raw)
-}
-
-// compareClasses compares a number of each class.
-func (p *prover) compareClasses(what string, want model.Expected, answer json.RawMessage, tolerance func(i int, want float64) float64) error {
-	if !want.Any() {
-		return nil
-	}
-	// What is no number, or not there, is nil.
-	var got map[string]*float64
-	_ = json.Unmarshal(answer, &got)
-	for i, v := range want {
-		class := p.model.Schema.Classes.Text(i)
-		if err := near(v, got[class], tolerance(i, v)); err != nil {
-			return fmt.Errorf("%s of %.64q: %w", what, class, err)
-		}
-	}
-	return nil
 }
 
 // values returns the value of a regression as a list, whatever its form; nil
