@@ -10,6 +10,7 @@ type Document struct {
 	Task      Task           `json:"task"`
 	Schema    SchemaDocument `json:"schema"`
 	Classes   *Classes       `json:"classes,omitempty"`
+	Warnings  []string       `json:"warnings,omitempty"`
 	Operators map[string]int `json:"operators"`
 	Metrics   *Metrics       `json:"metrics,omitempty"`
 	Training  *Training      `json:"training,omitempty"`
@@ -37,9 +38,10 @@ type GoldenStatus string
 const (
 	// GoldenProven: every golden row was replayed and answered as expected.
 	GoldenProven GoldenStatus = "proven"
-	// GoldenAbsent: the artifact carries no golden rows; it was only seen to answer.
-	GoldenAbsent GoldenStatus = "absent"
-	// GoldenFailed: an answer was not the expected one.
+	// GoldenUnproven: the artifact carries no golden rows; it was only seen to answer.
+	GoldenUnproven GoldenStatus = "unproven"
+	// GoldenFailed: there was no answer, or not the expected one, or the golden
+	// rows cannot be replayed.
 	GoldenFailed GoldenStatus = "failed"
 )
 
@@ -58,6 +60,7 @@ func (m *Model) Document(golden GoldenDocument) Document {
 		Name: m.Name, Version: m.Version, Digest: m.Digest, Size: m.Size,
 		Task:      m.Schema.Task,
 		Schema:    SchemaDocument{Outputs: m.Schema.Outputs},
+		Warnings:  m.Warnings,
 		Operators: m.Operators,
 		Metrics:   m.Metrics, Training: m.Training, Golden: golden,
 	}

@@ -2,7 +2,10 @@ package model
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"math"
+	"slices"
 )
 
 // Metrics say how good the model was found to be, and how that was found out.
@@ -69,8 +72,10 @@ type Golden struct {
 	// Source tells where the expected answers come from; never from the
 	// evaluator that they are there to check.
 	Source string `json:"source"`
-	// Tolerance is the largest absolute difference allowed in a probability or
-	// a value.
+	// Tolerance, from 0 to 0.1, is the largest difference allowed: in a
+	// probability as it is, in a value as a share of the expected one. A value
+	// near 0 is compared as if it were the largest that the rows expect of its
+	// target, or 1 if that is less.
 	Tolerance float64     `json:"tolerance"`
 	Rows      []GoldenRow `json:"rows"`
 }
@@ -80,14 +85,56 @@ type GoldenRow struct {
 	// Instance is the JSON of one instance: an array in the order of
 	// Schema.Features, or an object.
 	Instance json.RawMessage `json:"instance"`
-	// Label is the expected label, a JSON string or integer; absent for a
-	// regression.
+	// Label is the expected label, a JSON string, number or boolean; absent or
+	// null for a regression.
 	Label json.RawMessage `json:"label,omitempty"`
 	// Probabilities are in the order of Schema.Classes; absent where only the
 	// label is checked.
-	Probabilities []float64 `json:"probabilities,omitempty"`
+	Probabilities Expected `json:"probabilities,omitempty"`
 	// Value is the expected result of a regression, a number for each target.
-	Value []float64 `json:"value,omitempty"`
+	Value Expected `json:"value,omitempty"`
 	// Why says what the row is there for.
 	Why string `json:"why,omitempty"`
+}
+
+// Expected are numbers that are expected. NaN, which JSON writes as null,
+// expects nothing.
+type Expected []float64
+
+// Any reports whether there is a number that is expected.
+func (e Expected) Any() bool {
+	return slices.ContainsFunc(e, func(v float64) bool { return !math.IsNaN(v) })
+}
+
+// MarshalJSON writes an array of numbers and nulls.
+func (e Expected) MarshalJSON() ([]byte, error) {
+	cells := make([]*float64, len(e))
+	for i := range e {
+		if !math.IsNaN(e[i]) {
+			cells[i] = &e[i]
+		}
+	}
+	return json.Marshal(cells)
+}
+
+// UnmarshalJSON reads an array of numbers and nulls, or a number alone.
+func (e *Expected) UnmarshalJSON(data []byte) error {
+	*e = nil
+	var one float64
+	if string(data) != "null" && json.Unmarshal(data, &one) == nil {
+		*e = Expected{one}
+		return nil
+	}
+	var cells []*float64
+	if json.Unmarshal(data, &cells) != nil {
+		return errors.New("what is expected is neither a number nor an array of numbers and nulls")
+	}
+	for _, cell := range cells {
+		v := math.NaN()
+		if cell != nil {
+			v = *cell
+		}
+		*e = append(*e, v)
+	}
+	return nil
 }

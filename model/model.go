@@ -16,7 +16,7 @@ type Program interface {
 	// for each of Schema.Outputs and its storage is reused. An error is a
 	// fault of the program, but for an *Error of KindInvalid: a value of the
 	// caller's that fits the schema and not the graph, such as text that is
-	// to be a number.
+	// to be a number. Its pointer is "/" and the row in the batch.
 	Run(ctx context.Context, inputs, outputs []Tensor) error
 }
 
@@ -33,6 +33,9 @@ type Model struct {
 	Size int
 	// Schema says what the model takes and answers.
 	Schema Schema
+	// Warnings are what is odd about the file, and no reason not to serve it, in
+	// sentences for people.
+	Warnings []string
 	// Operators counts the graph's nodes by operator.
 	Operators map[string]int
 	// Metrics, Training and Golden come from the artifact's metadata; nil
@@ -45,8 +48,9 @@ type Model struct {
 }
 
 // Predict evaluates the batch into p, whose storage is reused. It returns an
-// *Error of KindDeadline or KindCanceled when ctx ended, and any other error
-// when the program itself failed.
+// *Error of KindDeadline or KindCanceled when ctx ended, one of KindInvalid, as
+// Program.Run does, for values that the graph has no answer for, and any other
+// error when the program itself failed.
 func (m *Model) Predict(ctx context.Context, b *Batch, p *Predictions) error {
 	if err := ContextError(ctx); err != nil {
 		return err

@@ -49,8 +49,9 @@ func (a *admission) offer() error {
 
 // acquire takes a slot, waiting for one in turn. Whoever gets one calls
 // release; an error is a *model.Error of KindOverloaded, KindDeadline or
-// KindCanceled.
-func (a *admission) acquire(ctx context.Context) (waited time.Duration, err error) {
+// KindCanceled. A caller who closes his side of the connection while he waits is
+// asked whether he is there: ctx ends when he is not.
+func (a *admission) acquire(ctx context.Context, from caller) (waited time.Duration, err error) {
 	select {
 	case a.slots <- struct{}{}:
 		a.busy.change(1)
@@ -66,23 +67,33 @@ func (a *admission) acquire(ctx context.Context) (waited time.Duration, err erro
 	start := time.Now()
 	timer := time.NewTimer(a.timeout)
 	defer timer.Stop()
-	select {
-	case a.slots <- struct{}{}:
-		a.busy.change(1)
-		waited = time.Since(start)
-		a.metrics.Waited(waited)
-		return waited, nil
-	case <-timer.C:
-		return time.Since(start), a.shed(telemetry.ShedQueueTimeout, "queue-timeout", fmt.Sprintf("the server was busy for %v", a.timeout))
-	case <-ctx.Done():
-		err := model.ContextError(ctx)
-		if model.KindOf(err) == model.KindDeadline {
-			a.metrics.Shed(telemetry.ShedDeadline)
-		} else {
-			a.metrics.Shed(telemetry.ShedClientClosed)
+	for closed := from.closed(); ; {
+		select {
+		case a.slots <- struct{}{}:
+			a.busy.change(1)
+			waited = time.Since(start)
+			a.metrics.Waited(waited)
+			return waited, nil
+		case <-closed:
+			from.probe()
+			closed = nil
+		case <-timer.C:
+			return time.Since(start), a.shed(telemetry.ShedQueueTimeout, "queue-timeout", fmt.Sprintf("the server was busy for %v", a.timeout))
+		case <-ctx.Done():
+			return time.Since(start), a.gone(ctx)
 		}
-		return time.Since(start), err
 	}
+}
+
+// gone counts a request whose context ended while it waited.
+func (a *admission) gone(ctx context.Context) error {
+	err := model.ContextError(ctx)
+	if model.KindOf(err) == model.KindDeadline {
+		a.metrics.Shed(telemetry.ShedDeadline)
+	} else {
+		a.metrics.Shed(telemetry.ShedClientClosed)
+	}
+	return err
 }
 
 // release gives a slot back.

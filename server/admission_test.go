@@ -30,7 +30,7 @@ type taken struct {
 func acquire(ctx context.Context, a *admission) <-chan taken {
 	done := make(chan taken, 1)
 	go func() {
-		waited, err := a.acquire(ctx)
+		waited, err := a.acquire(ctx, caller{})
 		done <- taken{waited, err}
 	}()
 	synctest.Wait()
@@ -49,14 +49,14 @@ func TestAdmissionGivesSlotsAndThenPlacesInTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newTestAdmission(t, 2, 1, time.Second)
 		for range 2 {
-			waited, err := a.acquire(t.Context())
+			waited, err := a.acquire(t.Context(), caller{})
 			require.NoError(t, err)
 			require.Zero(t, waited)
 		}
 		require.NoError(t, a.offer(), "there is a place in the queue")
 		first := acquire(t.Context(), a)
 		requireProblem(t, a.offer(), model.KindOverloaded, "overloaded")
-		_, err := a.acquire(t.Context())
+		_, err := a.acquire(t.Context(), caller{})
 		requireProblem(t, err, model.KindOverloaded, "overloaded")
 
 		time.Sleep(300 * time.Millisecond) //nolint:forbidigo // The bubble's clock, not the machine's.
@@ -71,10 +71,10 @@ func TestAdmissionGivesSlotsAndThenPlacesInTheQueue(t *testing.T) {
 func TestAdmissionWaitIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newTestAdmission(t, 1, 1, time.Second)
-		_, err := a.acquire(t.Context())
+		_, err := a.acquire(t.Context(), caller{})
 		require.NoError(t, err)
 		start := time.Now()
-		waited, err := a.acquire(t.Context())
+		waited, err := a.acquire(t.Context(), caller{})
 		requireProblem(t, err, model.KindOverloaded, "queue-timeout")
 		assert.Equal(t, time.Second, waited)
 		assert.Equal(t, time.Second, time.Since(start))
@@ -85,7 +85,7 @@ func TestAdmissionWaitIsBounded(t *testing.T) {
 func TestAdmissionForgetsCallersWhoHaveGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newTestAdmission(t, 1, 1, time.Minute)
-		_, err := a.acquire(t.Context())
+		_, err := a.acquire(t.Context(), caller{})
 		require.NoError(t, err)
 
 		gone, cancel := context.WithCancel(t.Context())
@@ -95,7 +95,7 @@ func TestAdmissionForgetsCallersWhoHaveGone(t *testing.T) {
 
 		late, stop := context.WithTimeout(t.Context(), time.Second)
 		defer stop()
-		_, err = a.acquire(late)
+		_, err = a.acquire(late, caller{})
 		requireProblem(t, err, model.KindDeadline, "deadline-exceeded")
 
 		next := acquire(t.Context(), a)
@@ -107,9 +107,9 @@ func TestAdmissionForgetsCallersWhoHaveGone(t *testing.T) {
 func TestAdmissionWithoutQueue(t *testing.T) {
 	a := newTestAdmission(t, 1, -1, time.Minute)
 	require.NoError(t, a.offer())
-	_, err := a.acquire(t.Context())
+	_, err := a.acquire(t.Context(), caller{})
 	require.NoError(t, err)
 	requireProblem(t, a.offer(), model.KindOverloaded, "overloaded")
-	_, err = a.acquire(t.Context())
+	_, err = a.acquire(t.Context(), caller{})
 	requireProblem(t, err, model.KindOverloaded, "overloaded")
 }

@@ -124,11 +124,42 @@ func (b *meteredBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// abandonBody gives what is still to come of a body a moment to arrive, so
-// that a client who sends no more of it does not hold the connection.
-func abandonBody(w http.ResponseWriter) {
-	const moment = 500 * time.Millisecond
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(moment))
+// What is read of a body whose request was refused.
+const (
+	restBytes = 64 << 20
+	restTime  = readTimeout
+	// A caller who has stopped sending is not waited for: restStep has to come
+	// within restPause.
+	restStep  = 256 << 10
+	restPause = deadlineExact
+)
+
+// readOn reads on after a refusal and throws away what comes, within bounds. Most
+// clients send all of a body before they look for an answer, and if the
+// connection were closed with something unread on it, the answer would be lost
+// on its way to them.
+func readOn(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(w, r)
+		if media := w.Header()["Content-Type"]; r.ContentLength != 0 && len(media) == 1 && media[0] == problemMedia {
+			discardRest(w, r)
+		}
+	})
+}
+
+func discardRest(w http.ResponseWriter, r *http.Request) {
+	control := http.NewResponseController(w)
+	err := control.Flush()
+	end := time.Now().Add(restTime)
+	for n := int64(0); err == nil && n < restBytes && time.Now().Before(end); n += restStep {
+		if err = control.SetReadDeadline(time.Now().Add(restPause)); err == nil {
+			_, err = io.CopyN(io.Discard, r.Body, restStep)
+		}
+	}
+	if !errors.Is(err, io.EOF) {
+		// net/http would read on by itself, and wait for it.
+		_ = control.SetReadDeadline(time.Now())
+	}
 }
 
 // readBody reads the body up to its limit; when it cannot, it has answered why.
@@ -148,7 +179,7 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, x *exchange) b
 	case errors.Is(err, errBodyMemory):
 		fail(w, r, s.admission.shed(telemetry.ShedBodyMemory, "overloaded", bodyMemoryDetail))
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		writeProblem(w, r, http.StatusRequestTimeout, titleLate, lateBody(fmt.Sprintf("the whole body within %v", readTimeout)))
+		s.refuseLateBody(w, r)
 	case r.Context().Err() != nil:
 		fail(w, r, model.ContextError(r.Context()))
 	default:
@@ -157,11 +188,30 @@ func (s *Server) readBody(w http.ResponseWriter, r *http.Request, x *exchange) b
 	return false
 }
 
-// titleLate is the title of a problem of status 408.
-const titleLate = "Request timeout"
+// refuseLateBody answers for a body that did not come in time: its own, or that
+// which a stop has for it.
+func (s *Server) refuseLateBody(w http.ResponseWriter, r *http.Request) {
+	telemetry.RecordFrom(r.Context()).LateBody = true
+	if s.input.Err() != nil {
+		w.Header().Set("Retry-After", strconv.Itoa(retryAfter))
+		writeProblem(w, r, http.StatusServiceUnavailable, titleStopping, stopping("the server stops before the body has arrived"))
+		return
+	}
+	writeProblem(w, r, http.StatusRequestTimeout, titleLate, lateBody(fmt.Sprintf("the whole body within %v", readTimeout)))
+}
+
+// The titles of problems of status 408, and of those of 503 whose server stops.
+const (
+	titleLate     = "Request timeout"
+	titleStopping = "Stopping"
+)
 
 func lateBody(expected string) *model.Error {
 	return &model.Error{Type: "request-timeout", Detail: "the body did not arrive in time", Expected: expected}
+}
+
+func stopping(detail string) *model.Error {
+	return &model.Error{Type: "server-stopping", Detail: detail}
 }
 
 // limitBody bounds what is read of a body. One that says how long it is, and is

@@ -66,7 +66,7 @@ func TestAdmissionUtilization(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newTestAdmission(t, 4, 1, time.Second)
 		for range 2 {
-			_, err := a.acquire(t.Context())
+			_, err := a.acquire(t.Context(), caller{})
 			assert.NoError(t, err)
 		}
 		after(10 * time.Second)

@@ -56,13 +56,25 @@ func (d *deadlines) look(now time.Time) {
 	}
 }
 
+// end bounds what connections wait for: reads under way end soon, and all that
+// is read and written from then on at the last. It comes after the listener is
+// closed.
+func (d *deadlines) end(soon, last time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for c := range d.conns {
+		c.read.end(soon, last)
+		c.write.end(last, last)
+	}
+}
+
 // Accept implements net.Listener.
 func (d *deadlines) Accept() (net.Conn, error) {
 	conn, err := d.AcceptTCP()
 	if err != nil {
 		return nil, err
 	}
-	c := &watchedConn{TCPConn: conn, owner: d}
+	c := &watchedConn{TCPConn: conn, owner: d, caller: callerSide{closed: make(chan struct{})}}
 	c.read.set, c.write.set = conn.SetReadDeadline, conn.SetWriteDeadline
 	d.mu.Lock()
 	d.conns[c] = struct{}{}
@@ -75,6 +87,7 @@ type watchedConn struct {
 	*net.TCPConn
 	owner       *deadlines
 	read, write deadline
+	caller      callerSide
 }
 
 // SetDeadline implements net.Conn.
@@ -106,6 +119,7 @@ type deadline struct {
 	mu   sync.Mutex
 	at   time.Time // zero: none, or one that is set
 	real bool      // one is set on the connection
+	last time.Time // none is later; zero: any may be
 }
 
 // move changes the deadline. One that is near or past is set at once, since
@@ -113,6 +127,9 @@ type deadline struct {
 func (d *deadline) move(t time.Time, now int64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if !d.last.IsZero() && t.After(d.last) {
+		t = d.last
+	}
 	if !t.IsZero() && t.UnixNano()-now < int64(deadlineExact) {
 		d.at, d.real = time.Time{}, true
 		return d.set(t)
@@ -123,6 +140,19 @@ func (d *deadline) move(t time.Time, now int64) error {
 	}
 	d.real = false
 	return d.set(time.Time{})
+}
+
+// end moves the deadline to soon if it is later, and lets none be later than the
+// last from then on. Where there is none, there still is none: so net/http waits
+// for a caller to go away, while a handler works for him.
+func (d *deadline) end(soon, last time.Time) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.last = last
+	if d.at.After(soon) {
+		d.at, d.real = time.Time{}, true
+		_ = d.set(soon) // a connection that is closed needs no deadline
+	}
 }
 
 // look sets the deadline on the connection when it has come.

@@ -48,12 +48,6 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 	// A refusal does not wait for the body that it refuses to read, and the
 	// connection is of no use with a body still on its way.
 	w.Header()["Connection"] = closeConnection
-	read := false
-	defer func() {
-		if !read {
-			abandonBody(w)
-		}
-	}()
 	served, err := s.repository.Default()
 	if err != nil {
 		fail(w, r, err)
@@ -70,18 +64,18 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if media == ndjsonMedia {
-		read = s.stream(w, r, served)
+		s.stream(w, r, served)
 		return
 	}
 	x := s.newExchange()
 	defer s.recycle(x)
-	if read = s.readBody(w, r, x); !read {
+	if !s.readBody(w, r, x) {
 		return
 	}
 	if !s.draining.Load() {
 		delete(w.Header(), "Connection")
 	}
-	if err := s.answer(r.Context(), served, x); err != nil {
+	if err := s.answer(r.Context(), caller{w, r}, served, x); err != nil {
 		fail(w, r, err)
 		return
 	}
@@ -90,10 +84,10 @@ func (s *Server) predict(w http.ResponseWriter, r *http.Request) {
 }
 
 // answer turns the body into the answer while it holds a slot.
-func (s *Server) answer(ctx context.Context, served *repository.Served, x *exchange) error {
+func (s *Server) answer(ctx context.Context, from caller, served *repository.Served, x *exchange) error {
 	record := telemetry.RecordFrom(ctx)
 	record.Event(telemetry.EventRead)
-	waited, err := s.admission.acquire(ctx)
+	waited, err := s.admission.acquire(ctx, from)
 	record.QueueWait = waited
 	if err != nil {
 		return err
@@ -106,7 +100,7 @@ func (s *Server) answer(ctx context.Context, served *repository.Served, x *excha
 	record.Event(telemetry.EventDecoded)
 	record.Rows = x.request.Batch.Rows
 	if err := s.evaluate(ctx, served, &x.request.Batch, &x.answers); err != nil {
-		return err
+		return x.request.Locate(err)
 	}
 	x.out = append(served.Codec.Append(x.out[:0], &x.request, &x.answers), '\n')
 	record.Event(telemetry.EventEncoded)

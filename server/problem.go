@@ -25,6 +25,9 @@ type problem struct {
 	Error string `json:"error"`
 }
 
+// problemMedia is the media type of problems.
+const problemMedia = "application/problem+json"
+
 // problemBase is where the types of problems are described; a type's slug is
 // the anchor.
 const problemBase = "https://github.com/tepalhq/tepal/blob/main/docs/problems.md#"
@@ -81,7 +84,7 @@ func public(err error) (e *model.Error, cause error) {
 // or that a kind has.
 func writeProblem(w http.ResponseWriter, r *http.Request, status int, title string, e *model.Error) {
 	telemetry.RecordFrom(r.Context()).ErrorType = e.Type
-	writeJSON(w, status, "application/problem+json", newProblem(status, title, e))
+	writeJSON(w, status, problemMedia, newProblem(status, title, e))
 }
 
 func newProblem(status int, title string, e *model.Error) problem {

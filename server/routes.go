@@ -36,7 +36,7 @@ func (s *Server) routes() http.Handler {
 	s.addHealth(mux)
 	mux.NotFound(s.telemetry.Unmatched(http.HandlerFunc(notFound)).ServeHTTP)
 	mux.MethodNotAllowed(s.telemetry.Unmatched(methodNotAllowed(mux)).ServeHTTP)
-	return s.closeWhileDraining(shortcut(direct, mux))
+	return s.closeWhileDraining(readOn(shortcut(direct, mux)))
 }
 
 // shortcut hands a POST to one of the given paths to its handler at once. The

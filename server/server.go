@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/repository"
 	"github.com/tepalhq/tepal/telemetry"
 	"github.com/tepalhq/tepal/telemetry/drift"
@@ -149,9 +150,9 @@ type Server struct {
 	drift      atomic.Pointer[drift.Monitor]
 	// watching ends when the last request is answered.
 	watching context.Context
-	// streaming ends, by endStreams, shortly before a stop gives up what is still under way.
-	streaming     context.Context
-	endStreams    context.CancelFunc
+	// input ends, by endInput, shortly before a stop gives up what is still under way.
+	input         context.Context
+	endInput      context.CancelFunc
 	streamTimeout time.Duration
 	admission     *admission
 	exchanges     sync.Pool
@@ -193,7 +194,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 
 		streamTimeout: streamTimeout,
 	}
-	s.streaming, s.endStreams = context.WithCancel(context.Background())
+	s.input, s.endInput = context.WithCancel(context.Background())
 	s.lifecycle.log = o.Logger
 	var err error
 	if s.telemetry, err = o.NewTelemetry(answerPanic); err != nil {
@@ -230,11 +231,11 @@ func (s *Server) bind(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", l.name, err)
 		}
 		*l.bound = listener.Addr()
-		listener, watch := watchDeadlines(s.watching, listener.(*net.TCPListener))
+		connections, watch := watchDeadlines(s.watching, listener.(*net.TCPListener))
 		server := s.newHTTPServer(l.routes)
-		s.lifecycle.add("drain "+l.name, func(ctx context.Context) error { return drain(ctx, server, listener, l.grace) })
+		s.lifecycle.add("drain "+l.name, func(ctx context.Context) error { return s.drain(ctx, server, connections, l.grace) })
 		s.lifecycle.start = append(s.lifecycle.start, watch, func() {
-			err := server.Serve(listener)
+			err := server.Serve(connections)
 			if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 				s.failed <- fmt.Errorf("%s: %w", l.name, err)
 			}
@@ -243,12 +244,12 @@ func (s *Server) bind(ctx context.Context) error {
 	return nil
 }
 
-// boundStreams lets streams go on for as long as there is time to drain, less
-// what it takes to tell them that it is over.
-func (s *Server) boundStreams(ctx context.Context) error {
+// boundInput lets callers send for as long as there is time to drain, less what
+// it takes to tell them that it is over.
+func (s *Server) boundInput(ctx context.Context) error {
 	if deadline, ok := ctx.Deadline(); ok {
 		left := time.Until(deadline)
-		time.AfterFunc(left-min(streamReserve, left/2), s.endStreams)
+		time.AfterFunc(left-min(inputReserve, left/2), s.endInput)
 	}
 	return nil
 }
@@ -263,6 +264,7 @@ func (s *Server) newHTTPServer(routes http.Handler) *http.Server {
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
 		MaxHeaderBytes:    maxHeaderBytes,
+		ConnContext:       withConn,
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		// OPTIONS * gets our answer and its line, like any path that is unknown.
 		DisableGeneralOptionsHandler: true,
@@ -274,11 +276,31 @@ func (s *Server) newHTTPServer(routes http.Handler) *http.Server {
 // answered, with Connection: close, where closing at once would lose it.
 const closeGrace = 250 * time.Millisecond
 
+// The end of the time to drain.
+const (
+	// inputReserve is the part of it in which nothing more is read: streams are
+	// told where they end, and bodies and headers that are still on their way
+	// come too late.
+	inputReserve = 3 * time.Second
+	// inputPause is how long a read may still wait for its caller then.
+	inputPause = 100 * time.Millisecond
+)
+
 // drain takes no more connections, lets the requests under way end, and cuts
-// off those that have not when ctx ends.
-func drain(ctx context.Context, server *http.Server, listener net.Listener, grace time.Duration) error {
+// off those that have not when ctx ends. What waits for its caller ends before:
+// reads with the input, and writes, and what is read of a body after a refusal,
+// in the middle of the time that is left then.
+func (s *Server) drain(ctx context.Context, server *http.Server, listener *deadlines, grace time.Duration) error {
 	err := listener.Close()
 	wait(ctx, grace)
+	defer context.AfterFunc(s.input, func() {
+		now := time.Now()
+		left := inputReserve
+		if deadline, ok := ctx.Deadline(); ok {
+			left = deadline.Sub(now)
+		}
+		listener.end(now.Add(min(inputPause, left/2)), now.Add(left/2))
+	})()
 	// Shutdown closes the listener once more, if it is quicker than Serve to see
 	// that it is closed.
 	if draining := server.Shutdown(ctx); draining != nil && !errors.Is(draining, net.ErrClosed) {
@@ -314,7 +336,7 @@ func (s *Server) Run(ctx context.Context) error {
 	loading, abandon := context.WithCancel(ctx)
 	s.lifecycle.add("stop loading", func(context.Context) error { abandon(); return nil })
 	s.lifecycle.wait.Go(func() { s.load(loading) })
-	s.lifecycle.add("bound streams", s.boundStreams)
+	s.lifecycle.add("bound input", s.boundInput)
 	s.lifecycle.add("wait for clients to turn away", s.waitDrainDelay)
 	s.lifecycle.add("say not ready", func(context.Context) error {
 		s.draining.Store(true)
@@ -361,7 +383,14 @@ func (s *Server) load(ctx context.Context) {
 	s.watch(served.Model)
 	s.repository.Serve(served)
 	s.telemetry.Metrics().SetReady(!s.draining.Load())
-	s.log.InfoContext(ctx, "ready",
+	for _, text := range served.Warnings {
+		s.log.WarnContext(ctx, "model", "warning", text)
+	}
+	level := slog.LevelInfo
+	if served.Golden.Status != model.GoldenProven {
+		level = slog.LevelWarn
+	}
+	s.log.Log(ctx, level, "ready",
 		"model", served.Name, "model_version", served.Version, "model_digest", served.Digest,
 		"golden_status", string(served.Golden.Status), "golden_rows", served.Golden.Rows,
 		"duration", time.Since(start))

@@ -21,10 +21,8 @@ const (
 	streamChunk = freeBodyBytes
 	// streamTimeout is how long a stream waits for a line to arrive whole, and for its caller to take a chunk of answers.
 	streamTimeout = readTimeout
-	// streamReserve is the end of the time to drain, in which streams that are still open are told where they end, and
-	// streamPause how long one of them may still wait for its caller.
-	streamReserve = 3 * time.Second
-	streamPause   = 100 * time.Millisecond
+	// abandonPause is how long a stream that ended early is still read.
+	abandonPause = 500 * time.Millisecond
 )
 
 // errStopping ends a stream because the server stops.
@@ -58,9 +56,8 @@ type stream struct {
 	answered int
 }
 
-// stream answers lines until there are no more, and reports whether the body
-// was read to its end.
-func (s *Server) stream(w http.ResponseWriter, r *http.Request, served *repository.Served) (whole bool) {
+// stream answers lines until there are no more.
+func (s *Server) stream(w http.ResponseWriter, r *http.Request, served *repository.Served) {
 	x := s.newExchange()
 	defer s.recycle(x)
 	t := &stream{
@@ -78,32 +75,20 @@ func (s *Server) stream(w http.ResponseWriter, r *http.Request, served *reposito
 	// The header Connection: close, which every answer has until its body is read, stays: net/http mixes up a connection
 	// that is kept after a stream that it did not read to its end, and by then it would be too late for the header.
 	_ = t.control.EnableFullDuplex()
-	defer t.interruptible()()
+	defer t.abandon()
 	w.Header().Set("Content-Type", ndjsonMedia)
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	if err := t.run(); err != nil {
 		t.fail(r.Context(), err)
 		t.send()
 	}
-	return t.ended
 }
 
-// interruptible lets the end of the time for streams end a read or a write that
-// waits for the caller, until the returned function is called. A caller who
-// sends all the time is not interrupted: a body that could not be read cannot be
-// read again, and to close a connection with something unread on it would take
-// back what was written.
-func (t *stream) interruptible() (done func()) {
-	over := make(chan struct{})
-	stop := context.AfterFunc(t.server.streaming, func() {
-		defer close(over)
-		_ = t.control.SetReadDeadline(time.Now().Add(streamPause))
-		_ = t.control.SetWriteDeadline(time.Now().Add(streamReserve / 2))
-	})
-	return func() {
-		if !stop() {
-			<-over
-		}
+// abandon gives what is still to come of a stream that ended early a moment:
+// net/http reads on, so that its caller reads what he was told.
+func (t *stream) abandon() {
+	if !t.ended {
+		_ = t.control.SetReadDeadline(time.Now().Add(abandonPause))
 	}
 }
 
@@ -134,7 +119,7 @@ func (t *stream) fill() error {
 	_ = t.control.SetReadDeadline(time.Now().Add(t.server.streamTimeout))
 	for {
 		// After the deadline is set, or the interruption would get lost.
-		if t.server.streaming.Err() != nil {
+		if t.server.input.Err() != nil {
 			return errStopping
 		}
 		if len(t.buf) == cap(t.buf) {
@@ -216,9 +201,9 @@ func (t *stream) next() bool {
 // one waits first, as its caller would be asked to.
 func (t *stream) compute() {
 	if t.shed {
-		wait(t.server.streaming, retryAfter*time.Second)
+		wait(t.server.input, retryAfter*time.Second)
 	}
-	waited, err := t.server.admission.acquire(t.ctx)
+	waited, err := t.server.admission.acquire(t.ctx, caller{})
 	t.record.QueueWait += waited
 	if t.shed = err != nil; t.shed {
 		t.refused = nil
@@ -248,7 +233,7 @@ func (t *stream) predict() error {
 		return err
 	}
 	if err := t.server.run(t.ctx, t.served, &x.request.Batch, &x.answers); err != nil {
-		return err
+		return x.request.Locate(err)
 	}
 	t.record.Rows += x.request.Batch.Rows
 	t.answered++
@@ -281,9 +266,9 @@ func (t *stream) fail(ctx context.Context, err error) {
 	e := &model.Error{Type: "malformed-body", Detail: "the body could not be read to its end"}
 	status, title := http.StatusBadRequest, outcomes[model.KindMalformed].title
 	switch {
-	case errors.Is(err, errStopping) || t.server.streaming.Err() != nil:
-		e = &model.Error{Type: "server-stopping", Detail: "the server stops before this line, which is not answered, nor is any after it"}
-		status, title = http.StatusServiceUnavailable, "Stopping"
+	case errors.Is(err, errStopping) || t.server.input.Err() != nil:
+		e = stopping("the server stops before this line, which is not answered, nor is any after it")
+		status, title = http.StatusServiceUnavailable, titleStopping
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		e = lateBody(fmt.Sprintf("the next line within %v", t.server.streamTimeout))
 		status, title = http.StatusRequestTimeout, titleLate
@@ -300,11 +285,7 @@ func (t *stream) send() {
 	t.server.telemetry.Metrics().Streamed("", t.answered)
 	t.answered = 0
 	for out := t.x.out; len(out) > 0; {
-		patience := t.server.streamTimeout
-		if t.server.streaming.Err() != nil {
-			patience = streamReserve / 2
-		}
-		_ = t.control.SetWriteDeadline(time.Now().Add(patience))
+		_ = t.control.SetWriteDeadline(time.Now().Add(t.server.streamTimeout))
 		n, err := t.w.Write(out[:min(len(out), streamChunk)])
 		if err == nil {
 			err = t.control.Flush()

@@ -142,10 +142,12 @@ func TestLogBuffer(t *testing.T) {
 
 		request(slog.LevelInfo, "GET /z 200")
 		request(slog.LevelWarn, "GET /z 404")
+		synctest.Wait()
 		require.Len(t, out.all(), 2, "what is a warning does not wait, nor what came before")
 		assert.Regexp(t, `GET /z 200.*\n.*GET /z 404.*\n$`, out.all()[1])
 
 		log.Info("ready")
+		synctest.Wait()
 		assert.Len(t, out.all(), 3, "nor a line about anything else")
 
 		request(slog.LevelInfo, "GET /last 200")
@@ -167,8 +169,8 @@ func (w *stuckWriter) Write(p []byte) (int, error) {
 	return w.sink.Write(p)
 }
 
-// A reader that stops reading costs whoever logs a second, once, and then lines, which are counted. When it reads again,
-// what was held arrives in its order.
+// A reader that stops reading costs lines, which are counted, and whoever asks that all be written a second, once. When it
+// reads again, what was held arrives in its order.
 func TestLogBufferOfAReaderThatStops(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		out := &stuckWriter{release: make(chan struct{})}
@@ -185,14 +187,22 @@ func TestLogBufferOfAReaderThatStops(t *testing.T) {
 			require.NoError(t, err)
 			synctest.Wait()
 		}
-		require.NoError(t, buffer.Flush())
-		assert.Equal(t, logPatience, time.Since(start), "one second in all")
+		assert.Zero(t, time.Since(start), "no line waits")
 		kept := (logBufferBegin+999)/1000 + logBufferBytes/1000 // being written, and held
 		assert.Equal(t, lines-kept, lost)
+		const urgent = logBufferReserve / 1000
+		for i := range urgent {
+			_, err := fmt.Fprintf(urgentLines{buffer}, "%-999d\n", lines+i)
+			require.NoError(t, err)
+		}
+		assert.Equal(t, lines-kept, lost, "urgent lines have a reserve")
+		require.NoError(t, buffer.Flush())
+		require.NoError(t, buffer.Flush())
+		assert.Equal(t, logPatience, time.Since(start), "one second in all")
 
 		close(out.release)
 		synctest.Wait()
-		_, err := fmt.Fprintf(buffer, "%-999d\n", lines)
+		_, err := fmt.Fprintf(buffer, "%-999d\n", lines+urgent)
 		require.NoError(t, err)
 		require.NoError(t, buffer.Flush())
 		var got []int
@@ -201,7 +211,7 @@ func TestLogBufferOfAReaderThatStops(t *testing.T) {
 			require.NoError(t, err)
 			got = append(got, n)
 		}
-		assert.Len(t, got, kept+1)
+		assert.Len(t, got, kept+urgent+1)
 		assert.IsIncreasing(t, got)
 
 		_, err = buffer.Write(make([]byte, 3*logBufferBytes))
@@ -210,8 +220,36 @@ func TestLogBufferOfAReaderThatStops(t *testing.T) {
 		require.NoError(t, buffer.Flush())
 		synctest.Wait()
 		assert.Equal(t, []int{logBufferBytes, logBufferBytes}, []int{cap(buffer.held), cap(buffer.spare)}, "a long line leaves no memory behind")
-		assert.Equal(t, lines-kept, lost, "nobody waits in vain any more")
+		assert.Equal(t, lines-kept, lost)
 	})
+}
+
+// Whatever the reader of the log does, no request waits for it, nor any line below WARN; a warning of the server's own
+// waits for a second at most.
+func TestWhoWaitsForTheLog(t *testing.T) {
+	for _, level := range []slog.Level{slog.LevelInfo, slog.LevelWarn, slog.LevelError} {
+		t.Run(level.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				out := &stuckWriter{release: make(chan struct{})}
+				log := NewLogger(NewLogBuffer(out), LogOptions{})
+				start := time.Now()
+				for range 1000 {
+					log.Handler().(*logHandler).request(trace.SpanContext{}, time.Now(), level, strings.Repeat("x", 999), &requestInfo{})
+				}
+				assert.Zero(t, time.Since(start), "requests")
+				log.Log(t.Context(), level, "about the server", "text", strings.Repeat("x", 999))
+				patience := time.Duration(0)
+				if level >= slog.LevelWarn {
+					patience = logPatience
+				}
+				assert.Equal(t, patience, time.Since(start), "the server's own line")
+				close(out.release)
+				synctest.Wait()
+				// Errors of requests have used the reserve up too.
+				assert.Equal(t, level == slog.LevelWarn, strings.Contains(strings.Join(out.all(), ""), "about the server"), "a warning is lost last")
+			})
+		})
+	}
 }
 
 // flakyWriter fails as often as it is told to.

@@ -42,20 +42,24 @@ type LogOptions struct {
 // with an underscore appended to it. Durations are decimal seconds with an s ("0.0025s"), errors are their text, NaN
 // and the infinities are strings, and what cannot be written as JSON is replaced by a string that starts with "!ERROR: ".
 //
-// When w has a method Flush() error, as a [LogBuffer] has, it is called after every line but those of requests that
-// went well. A LogBuffer counts what cannot be written; for other writers zerolog says it on the standard error.
+// When w is a [LogBuffer], lines of requests and lines below WARN never wait for it; one at WARN or worse that is no
+// request's waits until it is written, for a second at most. A LogBuffer counts what cannot be written; for other writers
+// zerolog says it on the standard error.
 func NewLogger(w io.Writer, opts LogOptions) *slog.Logger {
-	flush := func() error { return nil }
-	if f, ok := w.(interface{ Flush() error }); ok {
-		flush = f.Flush
+	form := func(w io.Writer) zerolog.Logger {
+		if opts.Format == FormatConsole {
+			w = console{out: w, color: !opts.NoColor}
+		}
+		return zerolog.New(w)
 	}
-	if opts.Format == FormatConsole {
-		w = console{out: w, color: !opts.NoColor}
+	h := &logHandler{level: opts.Level, project: opts.Project, layout: layoutOf(opts.Format, cmp.Or(opts.Service, serviceName))}
+	if buffer, ok := w.(*LogBuffer); ok {
+		h.buffer, h.logger, h.urgent = buffer, form(buffer), form(urgentLines{buffer})
+	} else {
+		h.logger = form(zerolog.SyncWriter(w))
+		h.urgent = h.logger
 	}
-	return slog.New(&logHandler{
-		logger: zerolog.New(zerolog.SyncWriter(w)), flush: flush, level: opts.Level, project: opts.Project,
-		layout: layoutOf(opts.Format, cmp.Or(opts.Service, serviceName)),
-	})
+	return slog.New(h)
 }
 
 // ParseLevel reads the name of a level: debug, info, warn (or warning) or error, in any case.
@@ -76,7 +80,8 @@ func ParseLevel(name string) (slog.Level, error) {
 // logHandler is a slog.Handler that builds zerolog events. It is immutable.
 type logHandler struct {
 	logger  zerolog.Logger
-	flush   func() error
+	urgent  zerolog.Logger // of lines that are lost last
+	buffer  *LogBuffer     // that both write to, if it is one
 	level   slog.Level
 	layout  *layout
 	project string
@@ -111,7 +116,11 @@ func (h *logHandler) derive(around func(inner []slog.Attr) []slog.Attr) slog.Han
 
 // Handle implements slog.Handler.
 func (h *logHandler) Handle(ctx context.Context, record slog.Record) error {
-	e := h.begin(trace.SpanContextFromContext(ctx), record.Time, record.Level, record.Message)
+	logger := &h.logger
+	if record.Level >= slog.LevelWarn {
+		logger = &h.urgent
+	}
+	e := h.begin(logger, trace.SpanContextFromContext(ctx), record.Time, record.Level, record.Message)
 	attrs := make([]slog.Attr, 0, record.NumAttrs())
 	record.Attrs(func(a slog.Attr) bool {
 		attrs = append(attrs, a)
@@ -119,23 +128,34 @@ func (h *logHandler) Handle(ctx context.Context, record slog.Record) error {
 	})
 	h.writeAttrs(e, attrs)
 	e.Send()
-	return h.flush()
+	switch {
+	case h.buffer == nil:
+	case record.Level >= slog.LevelWarn:
+		return h.buffer.Flush()
+	default:
+		h.buffer.Start()
+	}
+	return nil
 }
 
-// request writes the line about an answered request. It is on the way of every request, and takes no memory.
+// request writes the line about an answered request. It is on the way of every request, takes no memory and never waits.
 func (h *logHandler) request(span trace.SpanContext, at time.Time, level slog.Level, message string, r *requestInfo) {
-	e := h.begin(span, at, level, message)
+	logger := &h.logger
+	if level >= slog.LevelError {
+		logger = &h.urgent // a caller can cause any number of warnings
+	}
+	e := h.begin(logger, span, at, level, message)
 	h.layout.writeRequest(e, r)
 	h.writeAttrs(e, nil)
 	e.Send()
-	if level >= slog.LevelWarn {
-		_ = h.flush() // a log that cannot be written has nowhere to say so
+	if level >= slog.LevelWarn && h.buffer != nil {
+		h.buffer.Start()
 	}
 }
 
 // begin starts a line with what all lines have.
-func (h *logHandler) begin(span trace.SpanContext, at time.Time, level slog.Level, message string) *zerolog.Event {
-	e := h.logger.Log() //nolint:zerologlint // Whoever asked for it sends it.
+func (h *logHandler) begin(logger *zerolog.Logger, span trace.SpanContext, at time.Time, level slog.Level, message string) *zerolog.Event {
+	e := logger.Log() //nolint:zerologlint // Whoever asked for it sends it.
 	if !at.IsZero() {
 		writeTime(e, h.layout.time, at)
 	}

@@ -368,7 +368,7 @@ func TestLogSurvivesAFailedWrite(t *testing.T) {
 	for _, format := range []Format{FormatGCP, FormatConsole} {
 		log := NewLogger(NewLogBuffer(failingWriter{}), LogOptions{Format: format})
 		log.Error("m")
-		record := slog.NewRecord(time.Now(), slog.LevelInfo, "m", 0)
+		record := slog.NewRecord(time.Now(), slog.LevelWarn, "m", 0)
 		require.ErrorIs(t, log.Handler().Handle(t.Context(), record), io.ErrClosedPipe)
 	}
 }

@@ -6,21 +6,22 @@ import (
 	"time"
 )
 
-// The bounds of a LogBuffer: what it holds, when it begins to write, for how long a line waits, and for how long anybody
-// waits for a write.
+// The bounds of a LogBuffer: what it holds, what it holds besides for urgent lines alone, when it begins to write, for how
+// long a line waits, and for how long anybody waits for a write.
 const (
-	logBufferBytes = 64 << 10
-	logBufferBegin = logBufferBytes * 3 / 4
-	logBufferDelay = 100 * time.Millisecond
-	logPatience    = time.Second
+	logBufferBytes   = 64 << 10
+	logBufferReserve = 64 << 10
+	logBufferBegin   = logBufferBytes * 3 / 4
+	logBufferDelay   = 100 * time.Millisecond
+	logPatience      = time.Second
 )
 
 // LogBuffer is a writer that gathers lines, because a write to a pipe costs more than all else that is done to log a
 // request. What it holds is written by a goroutine of its own when it is three quarters full, 100 ms after its first
-// line came in, and at once by Flush; what it holds at the moment of a SIGKILL is lost. While a write is under way lines
-// go into a second buffer of the same size; when that is full too, those who write to it wait, for a second at most.
-// After that, and until the write has ended, nobody waits any more and lines are lost: a reader that stops reading must
-// stop neither requests nor the server's stop. Safe for concurrent use.
+// line came in, and at once by Start and Flush; what it holds at the moment of a SIGKILL is lost. While a write is under
+// way lines go into a second buffer of the same size; when that is full too, further lines are lost and counted: whoever
+// reads the log slowly, or no longer, must delay neither requests nor the server's stop. Nobody waits but in Flush, and
+// urgent lines have 64 KiB more. Safe for concurrent use.
 type LogBuffer struct {
 	w io.Writer
 
@@ -32,7 +33,6 @@ type LogBuffer struct {
 	timer   *time.Timer
 	writing bool
 	stuck   bool          // somebody has waited for the write under way in vain
-	swapped chan struct{} // closed when held has room again
 	next    chan struct{} // closed when what is held is written
 	current chan struct{} // closed when what is being written is
 	err     error         // of the last write
@@ -41,7 +41,7 @@ type LogBuffer struct {
 // NewLogBuffer returns a buffer in front of w. Options.LogBuffer has the lines counted that it loses.
 func NewLogBuffer(w io.Writer) *LogBuffer {
 	return &LogBuffer{
-		w: w, lost: func(string, int) {}, swapped: make(chan struct{}), next: make(chan struct{}),
+		w: w, lost: func(string, int) {}, next: make(chan struct{}),
 		held: make([]byte, 0, logBufferBytes), spare: make([]byte, 0, logBufferBytes),
 	}
 }
@@ -52,18 +52,27 @@ func (b *LogBuffer) onLost(lost func(reason string, lines int)) {
 	b.lost = lost
 }
 
-// Write takes one line. It returns no error: a line that is lost is counted.
-func (b *LogBuffer) Write(line []byte) (int, error) {
+// Write takes one line, and never waits. It returns no error: a line that is lost is counted.
+func (b *LogBuffer) Write(line []byte) (int, error) { return b.take(line, logBufferBytes) }
+
+// urgentLines is a LogBuffer's writer for lines that have its reserve.
+type urgentLines struct{ *LogBuffer }
+
+// Write takes one line, as LogBuffer's does.
+func (u urgentLines) Write(line []byte) (int, error) {
+	return u.take(line, logBufferBytes+logBufferReserve)
+}
+
+// take holds a line, unless there would be more than the limit then. An empty buffer takes a line of any length.
+func (b *LogBuffer) take(line []byte, limit int) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for len(b.held) > 0 && len(b.held)+len(line) > logBufferBytes {
-		b.begin()
-		if !b.wait(b.swapped) {
-			b.lost("queue-full", 1)
-			return len(line), nil
-		}
-	}
 	before := len(b.held)
+	if before > 0 && before+len(line) > limit {
+		b.begin()
+		b.lost("queue-full", 1)
+		return len(line), nil
+	}
 	b.held = append(b.held, line...)
 	b.lines++
 	switch {
@@ -73,6 +82,13 @@ func (b *LogBuffer) Write(line []byte) (int, error) {
 		b.arm()
 	}
 	return len(line), nil
+}
+
+// Start begins to write what is held, and does not wait.
+func (b *LogBuffer) Start() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.begin()
 }
 
 // Flush writes what is held, and waits until it is written, for a second at most. Its error is that of the write.
@@ -138,8 +154,7 @@ func (b *LogBuffer) write() {
 	for len(b.held) > 0 {
 		out, lines := b.held, b.lines
 		b.held, b.lines = b.spare, 0
-		close(b.swapped)
-		b.current, b.swapped, b.next = b.next, make(chan struct{}), make(chan struct{})
+		b.current, b.next = b.next, make(chan struct{})
 		b.mu.Unlock()
 		_, err := b.w.Write(out)
 		b.mu.Lock()

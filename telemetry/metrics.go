@@ -65,7 +65,7 @@ func newMetrics(registry *prometheus.Registry, version, commit string) *Metrics 
 		active:   c.gauge("http_server_active_requests", "Requests being answered now.", "http_request_method"),
 		panics:   c.counter("tepal_panics_total", "Handlers that panicked.").WithLabelValues(),
 
-		ready:       c.gauge("tepal_model_ready", "1 when the model served has proven that it answers correctly, else 0.").WithLabelValues(),
+		ready:       c.gauge("tepal_model_ready", "1 when a model is loaded, has not failed its proof and is served, else 0.").WithLabelValues(),
 		info:        c.gauge("tepal_model_info", "The models served; always 1.", "model_name", "model_version", "model_digest"),
 		golden:      c.gauge("tepal_model_golden_status", "1 for the outcome of the last replay of the model's golden rows, else 0.", "model_name", "model_version", "status"),
 		predictions: c.counter("tepal_predictions_total", "Predictions answered, by the label predicted.", "model_name", "model_version", "label"),

@@ -9,12 +9,12 @@ import (
 // maxLabels is how many labels of one model get a time series of their own. The labels after them share otherValue.
 const maxLabels = 200
 
-// SetReady says whether the model served has proven itself.
+// SetReady says whether a model is served.
 func (m *Metrics) SetReady(ready bool) { m.ready.Set(oneIf(ready)) }
 
-// SetGolden says how the replay of a model's golden rows ended: proven, absent or failed.
+// SetGolden says how the replay of a model's golden rows ended: proven, unproven or failed.
 func (m *Metrics) SetGolden(name, version, status string) {
-	for _, s := range []string{"proven", "absent", "failed"} {
+	for _, s := range []string{"proven", "unproven", "failed"} {
 		m.golden.WithLabelValues(labelValue(name), labelValue(version), s).Set(oneIf(s == status))
 	}
 }

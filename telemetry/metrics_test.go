@@ -69,7 +69,7 @@ func TestMetricsBeforeAnythingHappened(t *testing.T) {
 		# HELP tepal_build_info The build that is running; always 1.
 		# TYPE tepal_build_info gauge
 		tepal_build_info{commit="abc",goversion="`+runtime.Version()+`",version="1.2.3"} 1
-		# HELP tepal_model_ready 1 when the model served has proven that it answers correctly, else 0.
+		# HELP tepal_model_ready 1 when a model is loaded, has not failed its proof and is served, else 0.
 		# TYPE tepal_model_ready gauge
 		tepal_model_ready 0
 		# HELP tepal_panics_total Handlers that panicked.
@@ -156,7 +156,7 @@ func TestModelMetrics(t *testing.T) {
 		# TYPE tepal_model_info gauge
 		tepal_model_info{model_digest="sha256:00",model_name="iris",model_version="1"} 1
 		tepal_model_info{model_digest="sha256:11",model_name="price",model_version="2"} 1
-		# HELP tepal_model_ready 1 when the model served has proven that it answers correctly, else 0.
+		# HELP tepal_model_ready 1 when a model is loaded, has not failed its proof and is served, else 0.
 		# TYPE tepal_model_ready gauge
 		tepal_model_ready 1
 		# HELP tepal_predictions_total Predictions answered, by the label predicted.

@@ -31,6 +31,7 @@ type Record struct {
 	ModelVersion string        // likewise
 	Rows         int           // instances in the request
 	Stream       bool          // it is as long as its caller likes: how long it took is no latency
+	LateBody     bool          // the body did not come in time, for which net/http ends the context as if the caller had gone
 	ErrorType    string        // the problem's type as a short word from a closed set, empty for success
 	Err          error         // the internal cause of a 5xx; it is logged and never sent
 	QueueWait    time.Duration // time spent waiting for admission
@@ -198,7 +199,7 @@ func (x *exchange) conclude(recovered any) outcome {
 	}
 	o.latency = time.Since(x.start)
 	o.status = x.response.status
-	if !o.panicked() && x.response.clientGone {
+	if !o.panicked() && x.response.clientGone && !x.record.LateBody {
 		o.status = statusClientClosed
 		x.record.ErrorType = ErrorTypeClientClosed
 	}

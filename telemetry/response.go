@@ -49,8 +49,7 @@ func (w *response) sending(status int) {
 		return
 	}
 	w.status = status
-	// When a body does not arrive in time net/http cancels the context too, and the caller is still there to be told so.
-	w.clientGone = status != http.StatusRequestTimeout && clientGone(w.ctx)
+	w.clientGone = clientGone(w.ctx)
 }
 
 // clientGone reports whether the request's context was cancelled by net/http because the connection or the stream is

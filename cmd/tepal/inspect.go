@@ -22,7 +22,7 @@ type inspectCmd struct {
 
 // Help teaches what the flags alone do not.
 func (inspectCmd) Help() string {
-	return `Prints the name, version, digest, features with unit, training range and example, classes, operators, metrics, and whether the golden rows are answered as expected. Golden rows are rows in the file with the answers that its trainer got. A proof that fails is shown and no failure; tepal verify is for that.
+	return `Prints the name, version, digest, features with unit, training range and example, classes, operators, metrics, what is odd about the file, and whether the golden rows are answered as expected. Golden rows are rows in the file with the answers that its trainer got. A proof that fails is shown and no failure; tepal verify is for that.
 
 Examples:
 
@@ -53,6 +53,9 @@ func printDocument(out io.Writer, d *model.Document) error {
 	fmt.Fprintf(w, "digest\t%s\n", d.Digest)
 	fmt.Fprintf(w, "size\t%d bytes\n", d.Size)
 	fmt.Fprintf(w, "golden\t%s\n", goldenText(&d.Golden))
+	for _, text := range d.Warnings {
+		fmt.Fprintf(w, "warning\t%s\n", text)
+	}
 	fmt.Fprintf(w, "operators\t%s\n", operatorsText(d.Operators))
 	if d.Classes != nil {
 		fmt.Fprintf(w, "classes\t%s\n", strings.Join(d.Classes.Texts(), ", "))
@@ -89,8 +92,8 @@ func goldenText(g *model.GoldenDocument) string {
 	switch g.Status {
 	case model.GoldenProven:
 		return fmt.Sprintf("proven: %d golden rows answered as expected", g.Rows)
-	case model.GoldenAbsent:
-		return "absent: the file carries no golden rows"
+	case model.GoldenUnproven:
+		return "unproven: the file carries no golden rows"
 	default:
 		return string(g.Status) + ": " + g.Reason
 	}

@@ -190,7 +190,7 @@ func TestVerify(t *testing.T) {
 	assert.Contains(t, got.err, "tepal: nothing is proven: ")
 	got = runTepal(t, "", "inspect", unproven)
 	assert.Equal(t, 0, got.code, "a model without golden rows can still be looked at")
-	assert.Contains(t, got.out, "absent: the file carries no golden rows")
+	assert.Contains(t, got.out, "unproven: the file carries no golden rows")
 }
 
 // withoutGolden writes the Iris artifact with no metadata at all.

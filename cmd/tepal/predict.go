@@ -99,7 +99,7 @@ func (c *predictCmd) read(in io.Reader, codec *rows.Codec, notes io.Writer, each
 	var req rows.Request
 	for err == nil {
 		if err = reader.Next(&req); err == nil {
-			err = each(&req)
+			err = atLine(reader.Line(), each(&req))
 		}
 	}
 	if errors.Is(err, io.EOF) {
@@ -138,7 +138,7 @@ func readLines(in io.Reader, codec *rows.Codec, log bool, each func(*rows.Reques
 				return fmt.Errorf("line %d: %w", number, explain(err))
 			}
 			if err := each(&req); err != nil {
-				return err
+				return atLine(number, err)
 			}
 		}
 		if last {
@@ -181,6 +181,15 @@ func loggedInstances(line []byte) []json.RawMessage {
 		return nil
 	}
 	return logged.Instances
+}
+
+// atLine names the line whose values the model has no answer for. Other errors
+// stay as they are.
+func atLine(number int, err error) error {
+	if model.KindOf(err) != model.KindInvalid {
+		return err
+	}
+	return fmt.Errorf("line %d: %w", number, explain(err))
 }
 
 // explain turns an error of the decoder into a line for a terminal.

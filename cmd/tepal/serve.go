@@ -46,9 +46,10 @@ type serveCmd struct {
 	Slow        time.Duration       `group:"Logs:" help:"Latency from which a request counts as slow; 0s for none." default:"100ms"`
 	LogPayloads telemetry.Share     `group:"Logs:" help:"Requests whose features and answers are logged, for replay: off, or sampled:SHARE." default:"off" complete:"off,sampled:0.01"`
 
-	ModelDigest string        `group:"Model:" help:"Refuse a model file of any other digest." placeholder:"sha256:HEX"`
-	DriftWindow time.Duration `group:"Model:" help:"How far back drift is measured; at least 1m." default:"${drift_window}"`
-	Check       bool          `group:"Model:" help:"Check the settings, load and prove the model, and exit."`
+	ModelDigest   string        `group:"Model:" help:"Refuse a model file of any other digest." placeholder:"sha256:HEX"`
+	RequireGolden bool          `group:"Model:" help:"Refuse a model file without golden rows, which prove its answers."`
+	DriftWindow   time.Duration `group:"Model:" help:"How far back drift is measured; at least 1m." default:"${drift_window}"`
+	Check         bool          `group:"Model:" help:"Check the settings, load and prove the model, and exit."`
 }
 
 // serveDefaults lends serveCmd's tags the server's own defaults.
@@ -69,7 +70,7 @@ func serveDefaults() kong.Vars {
 func (serveCmd) Help() string {
 	return `Routes: POST /predict, GET /models, GET /models/NAME, GET /models/NAME/drift, GET /live_check, GET /ready_check.
 
-The server says ready only after every golden row in the model file, a row with the answer that its trainer got, was answered as expected. A model that is missing, corrupt or not proven does not end it: it stays alive and not ready, and says why. --check makes a failure of it.
+The server says ready only after every golden row in the model file, a row with the answer that its trainer got, was answered as expected. A model without golden rows is served as unproven, with a warning; --require-golden refuses it. A model that is missing, refused, or answers otherwise does not end the server: it stays alive and not ready, and says why. --check makes a failure of it.
 
 Logs are JSON lines on standard output, or readable ones on a terminal.
 
@@ -124,7 +125,7 @@ func (c *serveCmd) config() server.Config {
 // Run serves until the context ends.
 func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error {
 	source := c.source()
-	source.Digest = c.ModelDigest
+	source.Digest, source.RequireGolden = c.ModelDigest, c.RequireGolden
 	out := s.out
 	if c.Check {
 		out = s.err

@@ -126,6 +126,6 @@ func TestGoldenRowsAreAddedOnce(t *testing.T) {
 	assert.False(t, p.add([]float64{math.MaxFloat64}, []int{3, 1}, "again"))
 	assert.False(t, p.add([]float64{math.Nextafter(math.MaxFloat64, math.Inf(1))}, []int{1, 3}, "the next"))
 	require.Len(t, p.golden.Rows, 1)
-	assert.Equal(t, []float64{0.25, 0.75}, p.golden.Rows[0].Probabilities)
+	assert.Equal(t, model.Expected{0.25, 0.75}, p.golden.Rows[0].Probabilities)
 	assert.JSONEq(t, `"b"`, string(p.golden.Rows[0].Label))
 }

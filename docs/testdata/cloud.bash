@@ -8,6 +8,7 @@ case "$line" in
 'docker pull '*) [ -e "$RECORD.pushed" ] ;; # before the push there is nothing
 'docker push '*) touch "$RECORD.pushed" ;;
 
+'gh api repos/'*) echo 456789 123456 ;;
 'gcloud config get-value project') echo my-mlops-project ;;
 'gcloud projects describe '*projectNumber*) echo 123456789012 ;;
 'gcloud iam service-accounts describe telemetry-access@'*) echo telemetry-access@my-mlops-project.iam.gserviceaccount.com ;;

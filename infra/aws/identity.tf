@@ -58,85 +58,101 @@ resource "aws_iam_role_policy_attachment" "fargate" {
   policy_arn = "${local.managed_policy}/AmazonEKSFargatePodExecutionRolePolicy"
 }
 
-# The workflows act as this role, by GitHub's word for who they are, and without a key. An account has one provider for
-# an issuer: where GitHub's is there already, import it.
+# The jobs of each environment act as a role of their own, by GitHub's word for who they are, and without a key. An account
+# has one provider for an issuer: where GitHub's is there already, import it.
 resource "aws_iam_openid_connect_provider" "github" {
   url            = "https://token.actions.githubusercontent.com"
   client_id_list = ["sts.amazonaws.com"]
+
+  lifecycle {
+    precondition {
+      condition     = var.github_repository != null
+      error_message = "Set github_repository to what `gh api repos/OWNER/NAME` tells: infra/README.md has the command."
+    }
+  }
 }
 
 data "aws_iam_policy_document" "deployer_trust" {
+  for_each = module.settings.deployers
+
   statement {
     actions = ["sts:AssumeRoleWithWebIdentity"]
     principals {
       type        = "Federated"
       identifiers = [aws_iam_openid_connect_provider.github.arn]
     }
-    condition {
-      test     = "StringEquals"
-      variable = "token.actions.githubusercontent.com:aud"
-      values   = ["sts.amazonaws.com"]
-    }
-    condition {
-      test     = "StringEquals"
-      variable = "token.actions.githubusercontent.com:sub"
-      values   = values(module.settings.deployer_subjects)
+    # AWS takes `sub` of old and new repositories, and the id keeps out who is given the name later.
+    dynamic "condition" {
+      for_each = {
+        aud           = ["sts.amazonaws.com"]
+        sub           = each.value.subjects
+        repository_id = [split(":", each.value.subject)[0]]
+      }
+      content {
+        test     = "StringEquals"
+        variable = "token.actions.githubusercontent.com:${condition.key}"
+        values   = condition.value
+      }
     }
   }
 }
 
 resource "aws_iam_role" "deployer" {
-  name               = module.settings.deployer
-  description        = "CI/CD Deployer"
-  assume_role_policy = data.aws_iam_policy_document.deployer_trust.json
+  for_each = module.settings.deployers
+
+  name               = each.value.name
+  description        = "CI/CD Deployer (${each.key})"
+  assume_role_policy = data.aws_iam_policy_document.deployer_trust[each.key].json
 }
 
 data "aws_iam_policy_document" "deployer" {
-  # It takes no narrower resource.
-  statement {
-    actions   = ["ecr:GetAuthorizationToken"]
-    resources = ["*"]
-  }
-  statement {
-    actions = [
-      "ecr:BatchCheckLayerAvailability",
-      "ecr:BatchGetImage",
-      "ecr:CompleteLayerUpload",
-      "ecr:DescribeImages",
-      "ecr:GetDownloadUrlForLayer",
-      "ecr:InitiateLayerUpload",
-      "ecr:PutImage",
-      "ecr:UploadLayerPart",
-    ]
-    resources = [aws_ecr_repository.this.arn]
-  }
+  for_each = module.settings.deployers
+
   statement {
     actions   = ["eks:DescribeCluster"]
     resources = [aws_eks_cluster.this.arn]
   }
+  dynamic "statement" {
+    for_each = each.value.registry == "" ? [] : [aws_ecr_repository.this[each.value.registry].arn]
+    content {
+      actions = [
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:BatchGetImage",
+        "ecr:CompleteLayerUpload",
+        "ecr:DescribeImages",
+        "ecr:GetDownloadUrlForLayer",
+        "ecr:InitiateLayerUpload",
+        "ecr:PutImage",
+        "ecr:UploadLayerPart",
+      ]
+      resources = [statement.value]
+    }
+  }
+  # It takes no narrower resource.
+  dynamic "statement" {
+    for_each = each.value.registry == "" ? [] : ["*"]
+    content {
+      actions   = ["ecr:GetAuthorizationToken"]
+      resources = [statement.value]
+    }
+  }
 }
 
 resource "aws_iam_role_policy" "deployer" {
-  name   = module.settings.deployer_roles.registry
-  role   = aws_iam_role.deployer.id
-  policy = data.aws_iam_policy_document.deployer.json
+  for_each = module.settings.deployers
+
+  name   = each.value.name
+  role   = aws_iam_role.deployer[each.key].id
+  policy = data.aws_iam_policy_document.deployer[each.key].json
 }
 
+# It is let into the cluster as a member of a group. What that may do is the Role of its namespace: k8s/deployers.
 resource "aws_eks_access_entry" "deployer" {
-  cluster_name  = aws_eks_cluster.this.name
-  principal_arn = aws_iam_role.deployer.arn
-}
+  for_each = module.settings.deployers
 
-# In the named namespaces alone: the namespaces themselves are made by an admin.
-resource "aws_eks_access_policy_association" "deployer" {
-  cluster_name  = aws_eks_cluster.this.name
-  principal_arn = aws_eks_access_entry.deployer.principal_arn
-  policy_arn    = "arn:${data.aws_partition.this.partition}:eks::aws:cluster-access-policy/${module.settings.deployer_roles.cluster}"
-
-  access_scope {
-    type       = "namespace"
-    namespaces = module.settings.namespaces
-  }
+  cluster_name      = aws_eks_cluster.this.name
+  principal_arn     = aws_iam_role.deployer[each.key].arn
+  kubernetes_groups = [each.value.name]
 }
 
 # EKS lets whoever makes the cluster in by itself.

@@ -1,5 +1,7 @@
 resource "aws_ecr_repository" "this" {
-  name                 = module.settings.registry
+  for_each = module.settings.registries
+
+  name                 = each.value
   image_tag_mutability = "IMMUTABLE"
   force_delete         = true # `make cleanup` asks
 
@@ -11,4 +13,21 @@ resource "aws_ecr_repository" "this" {
     encryption_type = "KMS"
     kms_key         = aws_kms_key.this.arn
   }
+}
+
+# ECR counts days or images, and not both: previews go by days, the others by number.
+resource "aws_ecr_lifecycle_policy" "this" {
+  for_each = aws_ecr_repository.this
+
+  repository = each.value.name
+  policy = jsonencode({ rules = [{
+    rulePriority = 1
+    description  = "Old images go"
+    action       = { type = "expire" }
+    selection = merge({ tagStatus = "any" }, each.key == "previews" ? {
+      countType = "sinceImagePushed", countUnit = "days", countNumber = module.settings.keep.previews.days
+      } : {
+      countType = "imageCountMoreThan", countNumber = module.settings.keep.images.count
+    })
+  }] })
 }

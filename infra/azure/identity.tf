@@ -22,43 +22,59 @@ resource "azurerm_role_assignment" "virtual" {
 }
 
 resource "azurerm_role_assignment" "pull" {
-  scope                = azurerm_container_registry.this.id
+  for_each = azurerm_container_registry.this
+
+  scope                = each.value.id
   role_definition_name = "AcrPull"
   principal_id         = azurerm_kubernetes_cluster.this.kubelet_identity[0].object_id
 }
 
-# The workflows act as this identity, by GitHub's word for who they are, and without a key.
+# The jobs of each environment act as an identity of their own, by GitHub's word for who they are, and without a key.
 resource "azurerm_user_assigned_identity" "deployer" {
-  name                = module.settings.deployer
+  for_each = module.settings.deployers
+
+  name                = each.value.name
   resource_group_name = azurerm_resource_group.this.name
   location            = azurerm_resource_group.this.location
   tags                = module.settings.labels
+
+  lifecycle {
+    precondition {
+      condition     = var.github_repository != null
+      error_message = "Set github_repository to what `gh api repos/OWNER/NAME` tells: infra/README.md has the command."
+    }
+  }
 }
 
+# A credential has one subject: one for that of old repositories, one for that of new ones.
 resource "azurerm_federated_identity_credential" "deployer" {
-  for_each = module.settings.deployer_subjects
+  for_each = merge([for e, d in module.settings.deployers : {
+    for i, form in ["names", "ids"] : "${e}-${form}" => { deployer = e, subject = d.subjects[i] }
+  }]...)
 
   name                = "github-${each.key}"
   resource_group_name = azurerm_resource_group.this.name
-  parent_id           = azurerm_user_assigned_identity.deployer.id
+  parent_id           = azurerm_user_assigned_identity.deployer[each.value.deployer].id
   issuer              = "https://token.actions.githubusercontent.com"
   audience            = ["api://AzureADTokenExchange"]
-  subject             = each.value
+  subject             = each.value.subject
 }
 
-# With the address it finds the cluster; what it may do there is a role in each namespace.
-resource "azurerm_role_assignment" "deployer" {
-  for_each = merge({
-    registry = { scope = azurerm_container_registry.this.id, role = module.settings.deployer_roles.registry }
-    address  = { scope = azurerm_kubernetes_cluster.this.id, role = "Azure Kubernetes Service Cluster User Role" }
-    }, { for n in module.settings.namespaces : "namespace-${n}" => {
-      scope = "${azurerm_kubernetes_cluster.this.id}/namespaces/${n}", role = module.settings.deployer_roles.cluster
-    }
-  })
+resource "azurerm_role_assignment" "push" {
+  for_each = { for e, d in module.settings.deployers : e => d if d.registry != "" }
 
-  scope                = each.value.scope
-  role_definition_name = each.value.role
-  principal_id         = azurerm_user_assigned_identity.deployer.principal_id
+  scope                = azurerm_container_registry.this[each.value.registry].id
+  role_definition_name = module.settings.deployer_roles.registry
+  principal_id         = azurerm_user_assigned_identity.deployer[each.key].principal_id
+}
+
+# It finds the cluster by this. What it may do there is the Role of its namespace: k8s/deployers.
+resource "azurerm_role_assignment" "deployer" {
+  for_each = azurerm_user_assigned_identity.deployer
+
+  scope                = azurerm_kubernetes_cluster.this.id
+  role_definition_name = module.settings.deployer_roles.cluster
+  principal_id         = each.value.principal_id
 }
 
 data "azurerm_client_config" "this" {}

@@ -1,18 +1,3 @@
-output "project" {
-  description = "Google Cloud's project ID, AWS's account number, or Azure's subscription ID."
-  value       = module.settings.project
-}
-
-output "mode" {
-  description = "Who runs the nodes."
-  value       = module.settings.mode
-}
-
-output "cluster" {
-  description = "The cluster's name."
-  value       = azurerm_kubernetes_cluster.this.name
-}
-
 output "get_credentials" {
   description = "The commands that let kubectl in: the first brings what it signs in by."
   value       = "${module.settings.sign_in_by}\n${module.settings.get_credentials}"
@@ -20,27 +5,17 @@ output "get_credentials" {
 
 output "image" {
   description = "The image, without tag or digest."
-  value       = "${azurerm_container_registry.this.login_server}/iris"
+  value       = "${azurerm_container_registry.this["images"].login_server}/iris"
 }
 
-output "workload_identity_provider" {
-  description = "Who the cloud takes GitHub's word from: GitHub's variable WORKLOAD_IDENTITY_PROVIDER. On Azure the tenant."
-  value       = azurerm_user_assigned_identity.deployer.tenant_id
-}
-
-output "deployer" {
-  description = "The identity that the workflows act as: GitHub's variable CI_SERVICE_ACCOUNT."
-  value       = azurerm_user_assigned_identity.deployer.client_id
+output "deployers" {
+  description = "For each of GitHub's environments, the identity that its jobs act as: its address on Google Cloud, its ARN on AWS, its client ID on Azure."
+  value       = { for e, d in azurerm_user_assigned_identity.deployer : e => d.client_id }
 }
 
 output "telemetry" {
   description = "The identity that the pods act as: the value of the annotation of the service account telemetry-access."
   value       = azurerm_user_assigned_identity.telemetry.client_id
-}
-
-output "telemetry_annotation" {
-  description = "The name of that annotation."
-  value       = module.settings.telemetry_annotation
 }
 
 output "telemetry_destination" {
@@ -56,9 +31,7 @@ output "github_variables" {
     CLUSTER_NAME               = module.settings.cluster
     CLUSTER_REGION             = module.settings.region
     REGISTRY_LOCATION          = module.settings.region
-    REGISTRY_REPO              = module.settings.registry
-    IMAGE                      = "${azurerm_container_registry.this.login_server}/iris"
-    WORKLOAD_IDENTITY_PROVIDER = azurerm_user_assigned_identity.deployer.tenant_id
-    CI_SERVICE_ACCOUNT         = azurerm_user_assigned_identity.deployer.client_id
+    REGISTRY_REPO              = module.settings.registries.images
+    WORKLOAD_IDENTITY_PROVIDER = data.azurerm_client_config.this.tenant_id
   }
 }

@@ -8,10 +8,37 @@ resource "azurerm_container_registry" "this" {
   #checkov:skip=CKV_AZURE_167:Retention is for Premium alone.
   #checkov:skip=CKV_AZURE_233:Zones are for Premium alone.
   #checkov:skip=CKV_AZURE_237:Dedicated data endpoints are for Premium alone.
-  name                = module.settings.registry
+  for_each = module.settings.registries
+
+  name                = each.value
   resource_group_name = azurerm_resource_group.this.name
   location            = azurerm_resource_group.this.location
   sku                 = "Basic"
   admin_enabled       = false
   tags                = module.settings.labels
+}
+
+# Azure removes old images in dearer registries alone; in a Basic one a task of its own does, each night.
+resource "azurerm_container_registry_task" "purge" {
+  for_each = azurerm_container_registry.this
+
+  name                  = "purge"
+  container_registry_id = each.value.id
+  tags                  = module.settings.labels
+
+  platform {
+    os = "Linux"
+  }
+
+  encoded_step {
+    task_content = base64encode(yamlencode({
+      version = "v1.1.0"
+      steps   = [{ cmd = "acr purge --filter 'iris:.*' --ago ${module.settings.keep[each.key].days}d --keep ${module.settings.keep[each.key].count} --untagged", timeout = 3600 }]
+    }))
+  }
+
+  timer_trigger {
+    name     = "nightly"
+    schedule = "23 3 * * *"
+  }
 }

@@ -10,9 +10,8 @@ module "settings" {
   machine_type        = var.machine_type
   node_count          = var.node_count
   registry            = var.registry
-  namespaces          = var.namespaces
+  environments        = var.environments
   github_repository   = var.github_repository
-  github_environments = var.github_environments
   admins              = var.admins
   authorized_networks = var.authorized_networks
   network             = var.network

@@ -13,62 +13,75 @@ resource "google_project_iam_member" "nodes" {
 }
 
 resource "google_artifact_registry_repository_iam_member" "nodes" {
-  repository = google_artifact_registry_repository.this.name
-  location   = google_artifact_registry_repository.this.location
+  for_each = google_artifact_registry_repository.this
+
+  repository = each.value.repository_id
+  location   = each.value.location
   role       = "roles/artifactregistry.reader"
   member     = google_service_account.nodes.member
 }
 
-# The workflows act as this account, by GitHub's word for who they are, and without a key.
+# The jobs of each environment act as an account of their own, by GitHub's word for who they are, and without a key.
 resource "google_service_account" "deployer" {
-  account_id   = module.settings.deployer
-  display_name = "CI/CD Deployer"
+  for_each = module.settings.deployers
+
+  account_id   = each.value.name
+  display_name = "CI/CD Deployer (${each.key})"
 
   depends_on = [google_project_service.this]
 }
 
 resource "google_artifact_registry_repository_iam_member" "deployer" {
-  repository = google_artifact_registry_repository.this.name
-  location   = google_artifact_registry_repository.this.location
+  for_each = { for e, d in module.settings.deployers : e => d if d.registry != "" }
+
+  repository = google_artifact_registry_repository.this[each.value.registry].repository_id
+  location   = module.settings.region
   role       = module.settings.deployer_roles.registry
-  member     = google_service_account.deployer.member
+  member     = google_service_account.deployer[each.key].member
 }
 
+# It finds the cluster by this. What it may do there is the Role of its namespace: k8s/deployers.
 resource "google_project_iam_member" "deployer" {
+  for_each = google_service_account.deployer
+
   project = module.settings.project
   role    = module.settings.deployer_roles.cluster
-  member  = google_service_account.deployer.member
+  member  = each.value.member
 }
 
 resource "google_iam_workload_identity_pool" "github" {
-  workload_identity_pool_id = "${module.settings.deployer}-github"
+  workload_identity_pool_id = "cicd-deployer-github"
   display_name              = "GitHub Actions"
 
   depends_on = [google_project_service.this]
 }
 
 resource "google_iam_workload_identity_pool_provider" "github" {
-  #checkov:skip=CKV_GCP_125:The condition names one repository, and each binding one of its environments; the check wants a fixed text.
+  #checkov:skip=CKV_GCP_125:The condition names one repository and its owner by their ids; the check wants names.
   workload_identity_pool_id          = google_iam_workload_identity_pool.github.workload_identity_pool_id
   workload_identity_pool_provider_id = "github"
   display_name                       = "GitHub Actions"
-  attribute_condition                = "assertion.repository == '${var.github_repository}'"
-  attribute_mapping = {
-    "google.subject"       = "assertion.sub"
-    "attribute.repository" = "assertion.repository"
-  }
+  attribute_condition                = module.settings.trust.condition
+  attribute_mapping                  = { "google.subject" = module.settings.trust.subject }
 
   oidc {
     issuer_uri = "https://token.actions.githubusercontent.com"
   }
+
+  lifecycle {
+    precondition {
+      condition     = var.github_repository != null
+      error_message = "Set github_repository to what `gh api repos/OWNER/NAME` tells: infra/README.md has the command."
+    }
+  }
 }
 
 resource "google_service_account_iam_member" "deployer" {
-  for_each = module.settings.deployer_subjects
+  for_each = module.settings.deployers
 
-  service_account_id = google_service_account.deployer.name
+  service_account_id = google_service_account.deployer[each.key].name
   role               = "roles/iam.workloadIdentityUser"
-  member             = "principal://iam.googleapis.com/${google_iam_workload_identity_pool.github.name}/subject/${each.value}"
+  member             = "principal://iam.googleapis.com/projects/${data.google_project.this.number}/locations/global/workloadIdentityPools/${google_iam_workload_identity_pool.github.workload_identity_pool_id}/subject/${each.value.subject}"
 }
 
 # Whoever makes the cluster owns the project, and needs no role beside that.

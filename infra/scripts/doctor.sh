@@ -140,7 +140,7 @@ gcp() {
   fi
   if asked 'identity' "make infra-apply CLOUD=gcp" gcloud iam service-accounts get-iam-policy "telemetry-access@$PROJECT.iam.gserviceaccount.com" "--project=$PROJECT" --format=json; then
     each 'identity' '[.bindings[]? | select(.role == "roles/iam.workloadIdentityUser") | .members[]] as $have | $want[] | select(IN($have[]) | not)
-      | "\(.) may not act as telemetry-access\tthe variable namespaces, then make infra-apply CLOUD=gcp"' --argjson want "$(setting '[.telemetry_members[]]' | jq -c .)"
+      | "\(.) may not act as telemetry-access\tthe variable environments, then make infra-apply CLOUD=gcp"' --argjson want "$(setting '[.telemetry_members[]]' | jq -c .)"
   fi
   if asked 'cluster' 'make infra-apply CLOUD=gcp' gcloud container clusters describe "$cluster" "--location=$region" "--project=$PROJECT" --format=json; then
     each 'cluster' 'select(.status != "RUNNING") | "it is \(.status)\twait, or read: gcloud container operations list"'
@@ -166,7 +166,7 @@ aws_cloud() {
   fi
   if asked 'identity' 'make infra-apply CLOUD=aws' aws iam get-role --role-name telemetry-access --output json; then
     each 'identity' '[.Role.AssumeRolePolicyDocument.Statement[]?.Condition.StringEquals // {} | to_entries[] | select(.key | endswith(":sub")) | .value | if type == "array" then .[] else . end] as $have
-      | $want[] | select(IN($have[]) | not) | "\(.) may not act as telemetry-access\tthe variable namespaces, then make infra-apply CLOUD=aws"' --argjson want "$(setting '[.telemetry_members[]]' | jq -c .)"
+      | $want[] | select(IN($have[]) | not) | "\(.) may not act as telemetry-access\tthe variable environments, then make infra-apply CLOUD=aws"' --argjson want "$(setting '[.telemetry_members[]]' | jq -c .)"
   fi
   if asked 'cluster' 'make infra-apply CLOUD=aws' aws eks describe-cluster --name "$cluster" --region "$region" --output json; then
     each 'cluster' '.cluster | (select(.status != "ACTIVE") | "it is \(.status)\twait, or read .cluster.health of aws eks describe-cluster"), (.health.issues[]? | "\(.code): \(.message)\tthe message says what is missing")'
@@ -193,7 +193,7 @@ azure() {
       | select($used >= 0.9 * $limit) | "\($used) of \($limit) \(.name.value) are used\task for more: Subscriptions, Usage + quotas"'
   fi
   if asked 'identity' 'make infra-apply CLOUD=azure' az identity federated-credential list --identity-name telemetry-access --resource-group "$group" --subscription "$PROJECT" --output json; then
-    each 'identity' '[.[].subject] as $have | $want[] | select(IN($have[]) | not) | "\(.) may not act as telemetry-access\tthe variable namespaces, then make infra-apply CLOUD=azure"' \
+    each 'identity' '[.[].subject] as $have | $want[] | select(IN($have[]) | not) | "\(.) may not act as telemetry-access\tthe variable environments, then make infra-apply CLOUD=azure"' \
       --argjson want "$(setting '[.telemetry_members[]]' | jq -c .)"
   fi
   if asked 'cluster' 'make infra-apply CLOUD=azure' az aks show --resource-group "$group" --name "$cluster" --subscription "$PROJECT" --output json; then
@@ -207,6 +207,20 @@ azure() {
     traces "$(jq '.tables[0].rows | length' <<<"$answer")"
   else
     skip 'traces' "$why"
+  fi
+}
+
+# repository compares the ids that the cloud trusts with those that GitHub has.
+repository() {
+  local name
+  name=$(setting .github_repository.name)
+  [ -n "$name" ] || return 0 # Terraform refuses to go on without it
+  if ask gh api "repos/$name"; then
+    each 'repository' 'select(.full_name != $want.name or .id != $want.id or .owner.id != $want.owner_id)
+      | "workflows cannot sign in: \(.full_name) is another one\tgithub_repository = { name = \(.full_name | @json), id = \(.id), owner_id = \(.owner.id) }, then make infra-apply"' \
+      --argjson want "$(setting .github_repository | jq -c .)"
+  else
+    skip 'repository' "$why"
   fi
 }
 
@@ -377,6 +391,7 @@ if [ -n "$CLOUD" ] && account; then
   aws) aws_cloud ;;
   *) "$CLOUD" ;;
   esac
+  repository
 fi
 cluster_checks
 say "$good good, $faults faults, $skipped skipped"

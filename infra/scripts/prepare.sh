@@ -6,8 +6,8 @@ usage() {
   cat >&2 <<'TEXT'
 usage: CLOUD=gcp|aws|azure [MODE=standard|managed] [PROJECT=…] [DRY_RUN=1] prepare.sh
 
-Makes the service's namespaces, with the labels that they have in k8s/, and on AWS
-installs the AWS Load Balancer Controller by helm. Whoever runs it made the cluster,
+Makes the service's namespaces, with the labels that they have in k8s/, gives each
+deployer its Role in its own (k8s/deployers), and on AWS installs the AWS Load Balancer Controller by helm. Whoever runs it made the cluster,
 or is one of its admins. Can be run again. DRY_RUN=1 prints the commands instead.
 Does nothing when the cloud's command line is signed in for another project than
 the configured one.
@@ -28,12 +28,28 @@ make_namespaces() {
   local namespace file
   for namespace in "${namespaces[@]}"; do
     file=${INFRA%/*}/k8s/overlays/${namespace#iris-}/namespace.yaml
-    if [ -f "$file" ]; then
-      run kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --filename "$(shown "$file")"
-    elif [ "$namespace" != default ]; then
-      say "# $namespace is none of k8s/overlays: make it yourself"
-    fi
+    # The namespace default is there.
+    [ ! -f "$file" ] || run kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --filename "$(shown "$file")"
   done
+}
+
+# let_in gives each deployer its Role in its namespace alone. The cluster knows it by its address, its group, or its object
+# ID. A binding cannot be changed, so that of before goes.
+let_in() {
+  local name role namespace who
+  while read -r name role namespace; do
+    case $CLOUD in
+    gcp) who=(--user "$name@$PROJECT.iam.gserviceaccount.com") ;;
+    aws) who=(--group "$name") ;;
+    azure)
+      capture id az identity show --name "$name" --resource-group "$group" --subscription "$PROJECT" --query principalId --output tsv
+      who=(--user "$id")
+      ;;
+    esac
+    run kubectl apply --namespace "$namespace" --filename "$(shown "${INFRA%/*}/k8s/deployers/$role.yaml")"
+    run kubectl delete rolebinding "$name" --namespace "$namespace" --ignore-not-found
+    run kubectl create rolebinding "$name" --namespace "$namespace" --role "$role" "${who[@]}"
+  done < <(setting '.deployers[] | "\(.name) \(.role) \(.namespace)"')
 }
 
 # install_controller tells it where it is, since pods may not ask the machine for that.
@@ -52,5 +68,6 @@ require_project
 [ -n "$DRY_RUN" ] || [ "$CLOUD" != aws ] || need helm
 step 'connect' connect
 step 'namespaces' make_namespaces
+step 'deployers' let_in
 [ "$CLOUD" != aws ] || step "the load balancers' controller" install_controller
 ended 'prepare: done'

@@ -39,9 +39,9 @@ policy() {
   run "${policy[@]}" | tee "$work/policy"
   [ -z "$DRY_RUN" ] || return 0
   member=$(setting ".telemetry_members[\"$NAMESPACE\"] // empty")
-  [ -n "$member" ] || die 1 "the namespace $NAMESPACE is not among those in infra/$CLOUD: add it to the variable namespaces, and apply"
+  [ -n "$member" ] || die 1 "the namespace $NAMESPACE is of no environment in infra/$CLOUD: see the variable environments"
   grep -qF "\"$member\"" "$work/policy" ||
-    die 1 "the policy does not name $member: add $NAMESPACE to the variable namespaces, and run make infra-apply CLOUD=$CLOUD"
+    die 1 "the policy does not name $member: run make infra-apply CLOUD=$CLOUD"
 }
 
 # identity_command asks for what the annotation has to say.

@@ -72,16 +72,47 @@ locals {
     ], var.mode == "managed" ? ["Microsoft.ContainerInstance"] : [])
   }[var.cloud]
 
-  # What the deployer may do: push images into the one registry, and deploy. On Google Cloud the latter is for the whole
-  # project, on the others for each namespace. AWS has no role that pushes into one repository alone: infra/aws writes a
-  # policy out, and this is its name.
+  # Whom the jobs of each of GitHub's environments act as. The account of the guide has the guide's name. What deletes
+  # previews is not held up by those who let previews in, so it has an environment of its own, and may do nothing else.
+  github      = var.github_repository == null ? { name = "", id = 0, owner_id = 0 } : var.github_repository
+  github_name = split("/", local.github.name == "" ? "/" : local.github.name)
+  namespaces  = [for e in var.environments : local.deployers[e].namespace]
+  jobs        = concat(var.environments, contains(var.environments, "preview") ? ["clean-up"] : [])
+  deployers = { for e in local.jobs : e => {
+    name      = e == "guide" ? "cicd-deployer" : "cicd-deployer-${e}"
+    namespace = e == "guide" ? "default" : e == "clean-up" ? "iris-preview" : "iris-${e}"
+    role      = e == "clean-up" ? "preview-clean-up" : "deployer"
+    registry  = e == "clean-up" ? "" : e == "preview" ? "previews" : "images"
+    branch    = e == "preview" ? "" : e == "dev" ? "dev" : "main"
+    subject   = "${local.github.id}:${e}"
+    # GitHub's token has the second for repositories that were made, renamed or transferred from 15 July 2026 on.
+    subjects = [
+      "repo:${local.github.name}:environment:${e}",
+      "repo:${local.github_name[0]}@${local.github.owner_id}/${local.github_name[1]}@${local.github.id}:environment:${e}",
+    ]
+  } }
+
+  # Pull requests push into the second, so that no pull request's image is where the others come from.
+  registries = {
+    images   = local.registry
+    previews = var.cloud == "azure" ? "${local.registry}Previews" : "${local.registry}-previews"
+  }
+
+  # What a deployer may do: push images into its registry, and find the cluster, where it has a Role in its namespace
+  # (k8s/deployers). AWS has no role for either alone: infra/aws writes a policy out.
   deployer_roles = {
-    gcp   = { registry = "roles/artifactregistry.writer", cluster = "roles/container.developer" }
-    aws   = { registry = "cicd-deployer", cluster = "AmazonEKSEditPolicy" }
-    azure = { registry = "AcrPush", cluster = "Azure Kubernetes Service RBAC Writer" }
+    gcp   = { registry = "roles/artifactregistry.writer", cluster = "roles/container.clusterViewer" }
+    aws   = { registry = "", cluster = "" }
+    azure = { registry = "AcrPush", cluster = "Azure Kubernetes Service Cluster User Role" }
   }[var.cloud]
 
-  # What the admins may do: everything in the cluster. On AWS and Azure the deployer may not make namespaces, and they do.
+  # Old images go, but for the last ones. What a release or a rollout needs again is in GitHub's registry too.
+  keep = {
+    images   = { days = 90, count = 100 }
+    previews = { days = 14, count = 1 }
+  }
+
+  # What the admins may do: everything in the cluster, such as making namespaces, which no deployer may.
   admin_role = {
     gcp   = "roles/container.admin"
     aws   = "AmazonEKSClusterAdminPolicy"

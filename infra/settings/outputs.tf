@@ -52,13 +52,9 @@ output "nodes_per_zone" {
   }
 }
 
-output "registry" {
-  description = "The registry's name."
-  value       = local.registry
-  precondition {
-    condition     = var.cloud != "azure" || can(regex("^[A-Za-z0-9]{5,50}$", local.registry))
-    error_message = "Azure's registries have 5 to 50 letters and digits."
-  }
+output "keep" {
+  description = "For each registry, after how many days an image goes, and how many of the last ones stay."
+  value       = local.keep
 }
 
 output "image" {
@@ -71,24 +67,45 @@ output "resource_group" {
   value       = local.resource_group
 }
 
-output "deployer" {
-  description = "The name of the identity that the workflows act as."
-  value       = "cicd-deployer"
+output "registries" {
+  description = "The registries' names: of images, and of the images of previews."
+  value       = local.registries
+  precondition {
+    condition     = var.cloud != "azure" || can(regex("^[A-Za-z0-9]{5,42}$", local.registry))
+    error_message = "Azure's registries have 5 to 50 letters and digits: 42 leave room for the name of the previews' own."
+  }
+}
+
+output "github_repository" {
+  description = "The repository whose workflows deploy; without a name where none was given."
+  value       = local.github
+}
+
+output "deployers" {
+  description = "For each of GitHub's environments: the identity that its jobs act as, the namespace and the registry that this may change, its role in Kubernetes, and how GitHub's token names such a job."
+  value       = local.deployers
+}
+
+output "trust" {
+  description = "Which of GitHub's tokens Google Cloud takes, and whom each is taken for: the subject of a deployer. A subject of Google Cloud has at most 127 bytes, GitHub's own may have more."
+  value = {
+    condition = join(" && ", [
+      "assertion.repository_owner_id == '${local.github.owner_id}'",
+      "assertion.repository_id == '${local.github.id}'",
+      "(${join(" || ", [for e, d in local.deployers : d.branch == "" ? "assertion.environment == '${e}'" : "assertion.environment == '${e}' && assertion.ref == 'refs/heads/${d.branch}'"])})",
+    ])
+    subject = "assertion.repository_id + ':' + assertion.environment"
+  }
 }
 
 output "deployer_roles" {
-  description = "What the deployer may do with the registry and the cluster."
+  description = "What a deployer may do with its registry and the cluster."
   value       = local.deployer_roles
 }
 
 output "admin_role" {
   description = "What the admins may do in the cluster."
   value       = local.admin_role
-}
-
-output "deployer_subjects" {
-  description = "For each GitHub environment, how GitHub's token names a job in it."
-  value       = { for e in var.github_environments : e => "repo:${var.github_repository}:environment:${e}" }
 }
 
 output "telemetry" {
@@ -107,13 +124,13 @@ output "telemetry_annotation" {
 }
 
 output "namespaces" {
-  description = "Namespaces with a service account that acts as the telemetry identity."
-  value       = var.namespaces
+  description = "The environments' namespaces, each with a service account that acts as the telemetry identity."
+  value       = local.namespaces
 }
 
 output "telemetry_members" {
   description = "For each namespace, how the cloud names its service account."
-  value = { for n in var.namespaces : n => {
+  value = { for n in local.namespaces : n => {
     gcp   = "serviceAccount:${var.project}.svc.id.goog[${n}/telemetry-access]"
     aws   = "system:serviceaccount:${n}:telemetry-access"
     azure = "system:serviceaccount:${n}:telemetry-access"

@@ -1,4 +1,4 @@
-# This file is the same in infra/settings, infra/gcp, infra/aws and infra/azure: a test compares them.
+# infra/gcp, infra/aws and infra/azure have this file by a link.
 # A value of null means the guide's own for that cloud; infra/settings has them.
 
 variable "project" {
@@ -63,40 +63,36 @@ variable "registry" {
   default     = null
 }
 
-variable "namespaces" {
-  description = "Namespaces of the service: their service account telemetry-access may act as the telemetry identity, and on AWS and Azure the deployer works in them alone."
+variable "environments" {
+  description = "Environments to deploy to. Each has an identity, which works in its namespace alone: default for guide, iris-NAME for the others."
   type        = list(string)
-  default     = ["default", "iris-dev", "iris-staging", "iris-prod", "iris-preview"]
+  default     = ["guide", "dev", "staging", "prod", "preview"]
   nullable    = false
   validation {
-    condition     = length(var.namespaces) > 0 && length(distinct(var.namespaces)) == length(var.namespaces)
-    error_message = "Name each namespace once, and at least one."
+    condition     = length(var.environments) > 0 && length(distinct(var.environments)) == length(var.environments)
+    error_message = "Name each environment once, and at least one."
   }
   validation {
-    condition     = alltrue([for n in var.namespaces : can(regex("^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$", n))])
-    error_message = "A namespace is a DNS label: small letters, digits and hyphens, at most 63."
+    condition     = alltrue([for e in var.environments : contains(["guide", "dev", "staging", "prod", "preview"], e)])
+    error_message = "The environments are guide, dev, staging, prod and preview."
   }
 }
 
 variable "github_repository" {
-  description = "The repository whose workflows deploy, as owner/name."
-  type        = string
-  default     = "tepalhq/tepal"
-  nullable    = false
+  description = "The repository whose workflows deploy. Its name can be given to another repository, its ids cannot: gh api repos/OWNER/NAME tells them."
+  type = object({
+    name     = string
+    id       = number
+    owner_id = number
+  })
+  default = null
   validation {
-    condition     = can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.github_repository))
-    error_message = "github_repository is owner/name, without wildcards."
+    condition     = var.github_repository == null ? true : can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.github_repository.name))
+    error_message = "github_repository.name is owner/name, without wildcards."
   }
-}
-
-variable "github_environments" {
-  description = "GitHub environments whose jobs may act as the deployer. A job in none of them gets nothing."
-  type        = list(string)
-  default     = ["dev", "staging", "prod", "preview"]
-  nullable    = false
   validation {
-    condition     = alltrue([for e in var.github_environments : can(regex("^[A-Za-z0-9_-]+$", e))])
-    error_message = "An environment here has letters, digits, hyphens and underscores alone: others would need escaping, or match more than they say."
+    condition     = var.github_repository == null ? true : alltrue([for id in [var.github_repository.id, var.github_repository.owner_id] : id >= 1 && floor(id) == id])
+    error_message = "The ids are whole numbers: gh api repos/OWNER/NAME --jq '.id, .owner.id'."
   }
 }
 

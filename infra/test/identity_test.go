@@ -1,6 +1,7 @@
 package infra_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -98,8 +99,8 @@ func TestVerifyIdentityFindsFaults(t *testing.T) {
 		env     []string
 		says    string
 	}{
-		"no binding":           {"gcp", []answer{{pattern: "gcloud iam service-accounts get-iam-policy *", stdout: "{}"}}, nil, "add iris-dev to the variable namespaces, and run make infra-apply CLOUD=gcp"},
-		"another namespace":    {"gcp", nil, []string{"NAMESPACE=elsewhere"}, "the namespace elsewhere is not among those"},
+		"no binding":           {"gcp", []answer{{pattern: "gcloud iam service-accounts get-iam-policy *", stdout: "{}"}}, nil, "run make infra-apply CLOUD=gcp"},
+		"another namespace":    {"gcp", nil, []string{"NAMESPACE=elsewhere"}, "the namespace elsewhere is of no environment"},
 		"a binding of another": {"aws", nil, []string{"NAMESPACE=iris-prod"}, "the policy does not name system:serviceaccount:iris-prod:telemetry-access"},
 		"no annotation":        {"azure", []answer{{pattern: "kubectl get serviceaccount *", stdout: `{"metadata": {}}`}}, nil, "kubectl annotate serviceaccount telemetry-access --namespace iris-dev --overwrite azure.workload.identity/client-id=11111111"},
 		"another annotation":   {"aws", []answer{{pattern: "kubectl get serviceaccount *", stdout: `{"metadata": {"annotations": {"eks.amazonaws.com/role-arn": "x"}}}`}}, nil, "is 'x', and should be '" + roleARN},
@@ -174,4 +175,32 @@ func TestVerifyIdentityKeepsTheToken(t *testing.T) {
 	assert.NotContains(t, out, "ya29")
 	assert.Contains(t, out, `"expires_in":3599`)
 	assert.Contains(t, out, "telemetry-access@my-mlops-project.iam.gserviceaccount.com")
+}
+
+// The ids that a cloud trusts are GitHub's, or nobody can sign in.
+func TestDoctorComparesTheRepository(t *testing.T) {
+	const mine = `github_repository = { name = "octo-org/octo-repo", id = 456789, owner_id = 123456 }`
+	github := func(name string, id, owner int) answer {
+		return answer{pattern: "gh api repos/octo-org/octo-repo", stdout: fmt.Sprintf(`{"full_name": %q, "id": %d, "owner": {"id": %d}}`, name, id, owner)}
+	}
+	for name, test := range map[string]struct {
+		tfvars string
+		answer answer
+		says   string
+	}{
+		"the same":  {mine, github("octo-org/octo-repo", 456789, 123456), "ok     repository"},
+		"made anew": {mine, github("octo-org/octo-repo", 999, 123456), "fix: github_repository = { name = \"octo-org/octo-repo\", id = 999, owner_id = 123456 }, then make infra-apply"},
+		"another's": {mine, github("octo-org/octo-repo", 456789, 888), "FAULT  repository: workflows cannot sign in"},
+		"renamed":   {mine, github("octo-org/new", 456789, 123456), "octo-org/new is another one"},
+		"no answer": {mine, answer{pattern: "gh api *", code: 1}, "skip   repository: stub: refused"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, "gcp", append([]answer{test.answer}, healthy("gcp")...)...)
+			require.NoError(t, os.WriteFile(filepath.Join(b.dir, "infra", "gcp", "terraform.tfvars"), []byte(test.tfvars+"\n"), 0o600))
+			r := b.run(t, "doctor")
+			assert.Contains(t, r.stdout, test.says)
+			assert.Equal(t, strings.Contains(test.says, "ok "), strings.Contains(r.stdout, "ok     repository"))
+		})
+	}
 }

@@ -16,23 +16,48 @@ kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --fil
 kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --filename k8s/overlays/prod/namespace.yaml
 kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --filename k8s/overlays/preview/namespace.yaml`
 
+// letIn has the commands that give each deployer its Role, by whom the cloud's cluster knows it.
+func letIn(who func(name string) string, before func(name string) string) string {
+	var text strings.Builder
+	for _, line := range []string{
+		"cicd-deployer-clean-up preview-clean-up iris-preview", "cicd-deployer-dev deployer iris-dev", "cicd-deployer deployer default",
+		"cicd-deployer-preview deployer iris-preview", "cicd-deployer-prod deployer iris-prod", "cicd-deployer-staging deployer iris-staging",
+	} {
+		f := strings.Fields(line)
+		text.WriteString(before(f[0]) + "\nkubectl apply --namespace " + f[2] + " --filename k8s/deployers/" + f[1] + ".yaml" +
+			"\nkubectl delete rolebinding " + f[0] + " --namespace " + f[2] + " --ignore-not-found" +
+			"\nkubectl create rolebinding " + f[0] + " --namespace " + f[2] + " --role " + f[1] + " " + who(f[0]))
+	}
+	return text.String()
+}
+
+func nothing(string) string { return "" }
+
 // prepared has the commands of each cloud: those of the manuals of kubectl and of the controller.
 var prepared = map[string]string{
-	"gcp": `gcloud container clusters get-credentials mlops-standard --location=us-central1 --project=my-mlops-project` + makeNamespaces,
-	"aws": `aws eks update-kubeconfig --name mlops-standard --region us-west-2` + makeNamespaces + `
+	"gcp": `gcloud container clusters get-credentials mlops-standard --location=us-central1 --project=my-mlops-project` + makeNamespaces + letIn(func(name string) string {
+		return "--user " + name + "@my-mlops-project.iam.gserviceaccount.com"
+	}, nothing),
+	"aws": `aws eks update-kubeconfig --name mlops-standard --region us-west-2` + makeNamespaces + letIn(func(name string) string { return "--group " + name }, nothing) + `
 aws eks describe-cluster --name mlops-standard --region us-west-2 --query cluster.resourcesVpcConfig.vpcId --output text
 aws iam get-role --role-name mlops-standard-balancer --query Role.Arn --output text
 helm upgrade --install aws-load-balancer-controller aws-load-balancer-controller --repo https://aws.github.io/eks-charts --version 3.5.0 --namespace kube-system --set clusterName=mlops-standard --set region=us-west-2 --set vpcId=vpc-1 --set serviceAccount.name=aws-load-balancer-controller --set serviceAccount.annotations.eks\.amazonaws\.com/role-arn=arn:aws:iam::123456789012:role/mlops-standard-balancer --wait --timeout 10m`,
 	"azure": `az aks get-credentials --resource-group my-aks-rg --name mlops-standard --subscription ` + subscription + ` --file WORK/kubeconfig
-kubelogin convert-kubeconfig --login azurecli --kubeconfig WORK/kubeconfig` + makeNamespaces,
+kubelogin convert-kubeconfig --login azurecli --kubeconfig WORK/kubeconfig` + makeNamespaces + letIn(func(name string) string { return "--user id-of-" + name }, func(name string) string {
+		return "\naz identity show --name " + name + " --resource-group my-aks-rg --subscription " + subscription + " --query principalId --output tsv"
+	}),
 }
 
-// network answers what the controller has to be told.
+// network answers what the controller has to be told, and whom a cluster of Azure knows.
 func network() []answer {
-	return []answer{
+	answers := []answer{
 		{pattern: "aws eks describe-cluster *", stdout: "vpc-1"},
 		{pattern: "aws iam get-role *", stdout: "arn:aws:iam::123456789012:role/mlops-standard-balancer"},
 	}
+	for _, environment := range []string{"", "-clean-up", "-dev", "-preview", "-prod", "-staging"} {
+		answers = append(answers, answer{pattern: "az identity show --name cicd-deployer" + environment + " *", stdout: "id-of-cicd-deployer" + environment})
+	}
+	return answers
 }
 
 func TestPrepare(t *testing.T) {
@@ -93,8 +118,9 @@ func TestPrepareFailsHalfWay(t *testing.T) {
 		stopped, done string
 	}{
 		"a namespace":    {answer{pattern: "kubectl apply * k8s/overlays/prod/*", code: 1}, "namespaces", "connect"},
-		"no role":        {answer{pattern: "aws iam get-role *", code: 254}, "the load balancers' controller", "connect; namespaces"},
-		"the controller": {answer{pattern: "helm *", code: 1}, "the load balancers' controller", "connect; namespaces"},
+		"a deployer":     {answer{pattern: "kubectl create rolebinding cicd-deployer-prod *", code: 1}, "deployers", "connect; namespaces"},
+		"no role":        {answer{pattern: "aws iam get-role *", code: 254}, "the load balancers' controller", "connect; namespaces; deployers"},
+		"the controller": {answer{pattern: "helm *", code: 1}, "the load balancers' controller", "connect; namespaces; deployers"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -106,15 +132,4 @@ func TestPrepareFailsHalfWay(t *testing.T) {
 			assert.NotContains(t, r.stdout, "done")
 		})
 	}
-}
-
-// A namespace of somebody's own has no labels here.
-func TestPrepareKnowsTheOverlaysAlone(t *testing.T) {
-	b := newBench(t, "gcp")
-	require.NoError(t, os.WriteFile(filepath.Join(b.dir, "infra", "gcp", "terraform.tfvars"), []byte(`namespaces = ["default", "mine", "iris-dev"]`+"\n"), 0o600))
-	r := b.run(t, "prepare")
-	require.Zero(t, r.code, r.stderr)
-	assert.Contains(t, r.stdout, "mine is none of k8s/overlays: make it yourself")
-	assert.NotContains(t, r.stdout, "# default")
-	assert.Equal(t, []string{words(makeNamespaces)[0]}, r.commands[2:])
 }

@@ -164,7 +164,7 @@ func shellQuote(text string) string {
 }
 
 // everything is each program that the scripts may call.
-const everything = "gcloud gke-gcloud-auth-plugin aws eksctl az kubelogin kubectl helm terraform curl"
+const everything = "gcloud gke-gcloud-auth-plugin aws eksctl az kubelogin kubectl helm terraform curl gh"
 
 // run runs a script with stubs of everything.
 func (b *bench) run(t *testing.T, script string, args ...string) result {

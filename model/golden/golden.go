@@ -7,198 +7,226 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"math"
-	"reflect"
+	"slices"
+	"strings"
 
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/rows"
 )
 
 // Prove replays the model's golden rows. A model without any is only made to
-// answer once. The document says what was found; when an answer was not the
-// expected one, or there was none, the error says so too.
+// answer. Either way it has to answer two different rows together as it does
+// each alone. The document says what was found; when an answer was not the
+// expected one, or there was none, the error says so too: a *model.Refusal with
+// the cause, or an *model.Error of KindCanceled or KindDeadline when ctx ended.
+//
+// Rows are answered some at a time, so memory is in proportion to the artifact,
+// however wide an answer is.
 func Prove(ctx context.Context, m *model.Model, c *rows.Codec) (model.GoldenDocument, error) {
-	doc, prove := model.GoldenDocument{Status: model.GoldenAbsent}, tryOut
+	doc := model.GoldenDocument{Status: model.GoldenUnproven}
+	var err error
+	p := prover{ctx: ctx, model: m, codec: c}
 	if m.Golden != nil && len(m.Golden.Rows) > 0 {
-		doc, prove = model.GoldenDocument{Status: model.GoldenProven, Rows: len(m.Golden.Rows)}, replay
+		doc = model.GoldenDocument{Status: model.GoldenProven, Rows: len(m.Golden.Rows)}
+		err = p.replay()
 	}
-	err := prove(ctx, m, c)
+	if err == nil {
+		err = p.tryOut()
+	}
 	if err != nil {
 		doc.Status, doc.Reason = model.GoldenFailed, err.Error()
 	}
 	return doc, err
 }
 
-// tryOut has the model answer an example.
-func tryOut(ctx context.Context, m *model.Model, c *rows.Codec) error {
-	instance, err := example(&m.Schema)
-	if err == nil {
-		_, err = answer(ctx, m, c, []json.RawMessage{instance})
-	}
+// prover answers rows as a server does, with memory of its own.
+type prover struct {
+	ctx     context.Context //nolint:containedctx // The prover lives as long as one call of Prove.
+	model   *model.Model
+	codec   *rows.Codec
+	decoder rows.Decoder
+	request rows.Request
+	answers model.Predictions
+	out     []byte
+}
+
+func (p *prover) replay() error {
+	floors, err := check(&p.model.Schema, p.model.Golden)
 	if err != nil {
-		return fmt.Errorf("an example instance is not answered: %w", err)
+		return &model.Refusal{Cause: model.CauseGoldenRows, Err: err}
+	}
+	golden := p.model.Golden
+	for first := 0; first < len(golden.Rows); {
+		chunk := golden.Rows[first:min(first+p.chunk(), len(golden.Rows))]
+		instances := make([]json.RawMessage, len(chunk))
+		for i := range chunk {
+			instances[i] = chunk[i].Instance
+		}
+		predictions, err := p.answer(instances)
+		if err != nil {
+			return p.blame(first, err)
+		}
+		for i := range chunk {
+			if err := p.compare(&chunk[i], predictions[i], floors); err != nil {
+				return mismatch("golden row %d (%s): %w", first+i, clip(chunk[i].Instance), err)
+			}
+		}
+		first += len(chunk)
 	}
 	return nil
 }
 
-// prediction is one answer as a client reads it.
-type prediction struct {
-	Label         json.RawMessage     `json:"label"`
-	Probabilities map[string]*float64 `json:"probabilities"`
-	Value         json.RawMessage     `json:"value"`
+func mismatch(format string, args ...any) error {
+	return &model.Refusal{Cause: model.CauseMismatch, Err: fmt.Errorf(format, args...)}
 }
 
-func replay(ctx context.Context, m *model.Model, c *rows.Codec) error {
-	if err := check(m.Golden); err != nil {
+// The values, of instances and answers, that are in memory at once, and the
+// rows: a graph may compute far more for a row than it answers.
+const (
+	chunkValues = 1 << 16
+	chunkRows   = 16
+)
+
+// chunk is how many rows are answered at once: at least two, since a fault can
+// lie in rows that are answered together.
+func (p *prover) chunk() int {
+	width := 1
+	for _, in := range p.model.Schema.Inputs {
+		width += in.Columns
+	}
+	for _, out := range p.model.Schema.Outputs {
+		if out.Columns == 0 {
+			return 2
+		}
+		width += out.Columns
+	}
+	return min(max(chunkValues/width, 2), chunkRows)
+}
+
+// errInstances is an instance that the schema does not take.
+var errInstances = errors.New("the instance does not fit the schema")
+
+// blame finds the golden row, at or after the first of a chunk, that is not
+// answered; err is what the chunk came to.
+func (p *prover) blame(first int, err error) error {
+	golden := p.model.Golden
+	for i := first; i < min(first+p.chunk(), len(golden.Rows)); i++ {
+		if _, alone := p.answer([]json.RawMessage{golden.Rows[i].Instance}); alone != nil {
+			return p.refuse(alone, fmt.Errorf("golden row %d (%s): %w", i, clip(golden.Rows[i].Instance), explain(alone)))
+		}
+	}
+	return p.refuse(err, fmt.Errorf("golden rows from %d on are answered one by one and not together: %w", first, err))
+}
+
+// explain says of a faulty instance, which was the only one, what is wrong
+// with it.
+func explain(err error) error {
+	e, ok := errors.AsType[*model.Error](err)
+	if !ok || e.Kind != model.KindInvalid {
 		return err
 	}
-	instances := make([]json.RawMessage, len(m.Golden.Rows))
-	for i := range m.Golden.Rows {
-		instances[i] = m.Golden.Rows[i].Instance
+	plain := *e
+	plain.Pointer = strings.TrimPrefix(e.Pointer, "/0")
+	return fmt.Errorf("%w: expected %s, got %s", &plain, e.Expected, e.Got)
+}
+
+// refuse gives an error its cause, by what it came from.
+func (p *prover) refuse(from, err error) error {
+	switch {
+	case p.ctx.Err() != nil:
+		return model.ContextError(p.ctx)
+	case errors.Is(from, errInstances):
+		return &model.Refusal{Cause: model.CauseGoldenRows, Err: err}
+	default:
+		return &model.Refusal{Cause: model.CauseNoAnswer, Err: err}
 	}
-	predictions, err := answer(ctx, m, c, instances)
+}
+
+// tryOut has the model answer two different rows, alone and together.
+func (p *prover) tryOut() error {
+	pair, alone, err := p.pair()
 	if err != nil {
-		return fmt.Errorf("golden rows: %w", err)
+		return p.refuse(err, fmt.Errorf("an example instance is not answered: %w", explain(err)))
 	}
-	for i := range m.Golden.Rows {
-		if err := compare(m, &m.Golden.Rows[i], &predictions[i]); err != nil {
-			return fmt.Errorf("golden row %d (%s): %w", i, m.Golden.Rows[i].Instance, err)
+	together, err := p.answer(pair)
+	if err != nil {
+		return p.refuse(err, fmt.Errorf("two instances are answered one by one and not together: %w", err))
+	}
+	for i := range pair {
+		if !bytes.Equal(alone[i], together[i]) {
+			return &model.Refusal{Cause: model.CauseNoAnswer, Err: fmt.Errorf("the instance %s is answered by %s alone, and by %s with another one",
+				clip(pair[i]), clip(alone[i]), clip(together[i]))}
 		}
 	}
 	return nil
 }
 
-// mostTolerance is the largest tolerance of a probability that still tells a
-// right answer from a wrong one.
-const mostTolerance = 0.1
-
-// check sees to it that there is something to prove.
-func check(g *model.Golden) error {
-	if !(g.Tolerance >= 0) {
-		return fmt.Errorf("the golden rows' tolerance is %v", g.Tolerance)
+// pair finds two instances that the model answers, different ones where there
+// are, and their answers. It takes golden rows, and examples where those are
+// too few. An example that the model refuses as a caller's fault, such as a 0
+// to divide by, is passed over.
+func (p *prover) pair() (pair, alone []json.RawMessage, err error) {
+	candidates, err := examples(&p.model.Schema)
+	if err != nil {
+		return nil, nil, err
 	}
-	for i := range g.Rows {
-		row := &g.Rows[i]
-		if row.Label == nil && len(row.Probabilities) == 0 && len(row.Value) == 0 {
-			return fmt.Errorf("golden row %d (%s) expects nothing", i, row.Instance)
+	if p.model.Golden != nil && len(p.model.Golden.Rows) > 0 {
+		golden := p.model.Golden.Rows
+		second := max(slices.IndexFunc(golden, func(r model.GoldenRow) bool { return !bytes.Equal(r.Instance, golden[0].Instance) }), 0)
+		candidates = append([]json.RawMessage{golden[0].Instance, golden[second].Instance}, candidates...)
+	}
+	var refused error
+	for _, instance := range candidates {
+		if len(pair) == 1 && bytes.Equal(instance, pair[0]) {
+			continue
 		}
-		if len(row.Probabilities) > 0 && g.Tolerance > mostTolerance {
-			return fmt.Errorf("the golden rows' tolerance is %v, and above %v a probability proves nothing", g.Tolerance, mostTolerance)
+		answers, err := p.answer([]json.RawMessage{instance})
+		if model.KindOf(err) == model.KindInvalid {
+			refused = err
+			continue
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if pair, alone = append(pair, instance), append(alone, answers...); len(pair) == 2 {
+			return pair, alone, nil
 		}
 	}
-	return nil
+	if len(pair) == 0 {
+		return nil, nil, refused
+	}
+	return append(pair, pair[0]), append(alone, alone[0]), nil
 }
 
-// answer sends instances through the path of a request.
-func answer(ctx context.Context, m *model.Model, c *rows.Codec, instances []json.RawMessage) ([]prediction, error) {
+// answer sends instances through the path of a request, and returns the answer
+// to each.
+func (p *prover) answer(instances []json.RawMessage) ([]json.RawMessage, error) {
 	body, err := json.Marshal(instances)
 	if err != nil {
-		return nil, fmt.Errorf("the instances are not JSON: %w", err)
+		return nil, fmt.Errorf("%w: %w", errInstances, err)
 	}
-	var decoder rows.Decoder
-	var request rows.Request
-	var answered model.Predictions
-	if err := decoder.Decode(c, bytes.NewBuffer(body), &request, len(instances)); err != nil {
-		return nil, fmt.Errorf("the instances do not fit the schema: %w", err)
+	if err := p.decoder.Decode(p.codec, bytes.NewBuffer(body), &p.request, len(instances)); err != nil {
+		return nil, fmt.Errorf("%w: %w", errInstances, err)
 	}
-	if err := m.Predict(ctx, &request.Batch, &answered); err != nil {
+	if err := p.model.Predict(p.ctx, &p.request.Batch, &p.answers); err != nil {
 		return nil, err
 	}
-	var predictions []prediction
-	if err := json.Unmarshal(c.Append(nil, &request, &answered), &predictions); err != nil {
+	p.request.Warnings = p.request.Warnings[:0]
+	p.out = p.codec.Append(p.out[:0], &p.request, &p.answers)
+	var predictions []json.RawMessage
+	if err := json.Unmarshal(p.out, &predictions); err != nil {
 		return nil, fmt.Errorf("the answer cannot be read: %w", err)
 	}
-	return predictions, nil
+	return predictions, model.ContextError(p.ctx)
 }
 
-// compare checks all that the golden row tells of its answer.
-func compare(m *model.Model, want *model.GoldenRow, got *prediction) error {
-	if want.Label != nil {
-		if label, answered := labelOf(want.Label), labelOf(got.Label); !reflect.DeepEqual(label, answered) {
-			return fmt.Errorf("label %v is expected, and %v was answered", label, answered)
-		}
+// clip shortens a text of the file, or an answer, to what a reason can hold.
+func clip(text []byte) string {
+	const most = 200
+	if len(text) <= most {
+		return string(text)
 	}
-	if want.Probabilities != nil && len(want.Probabilities) != m.Schema.Classes.Len() {
-		return fmt.Errorf("it has %d probabilities for %d classes", len(want.Probabilities), m.Schema.Classes.Len())
-	}
-	for i, p := range want.Probabilities {
-		class := m.Schema.Classes.Text(i)
-		if err := near(p, got.Probabilities[class], m.Golden.Tolerance); err != nil {
-			return fmt.Errorf("probability of %s: %w", class, err)
-		}
-	}
-	if want.Value == nil {
-		return nil
-	}
-	values := got.values()
-	if len(values) != len(want.Value) {
-		return fmt.Errorf("values %v are expected, and %s was answered", want.Value, got.Value)
-	}
-	for i, v := range want.Value {
-		if err := near(v, values[i], m.Golden.Tolerance); err != nil {
-			return fmt.Errorf("value %d: %w", i, err)
-		}
-	}
-	return nil
-}
-
-// labelOf reads a label; nil when there is none. Integers keep all their digits,
-// so that two long ones are not taken for one.
-func labelOf(raw json.RawMessage) any {
-	var label any
-	decoder := json.NewDecoder(bytes.NewReader(raw))
-	decoder.UseNumber()
-	if decoder.Decode(&label) != nil {
-		return nil
-	}
-	return label
-}
-
-// values returns the value of a regression as a list, whatever its form; nil
-// stands for what is no number.
-func (p *prediction) values() []*float64 {
-	var list []*float64
-	if json.Unmarshal(p.Value, &list) == nil && list != nil {
-		return list
-	}
-	var one *float64
-	_ = json.Unmarshal(p.Value, &one)
-	return []*float64{one}
-}
-
-func near(want float64, got *float64, tolerance float64) error {
-	if got == nil {
-		return fmt.Errorf("%v is expected within %v, and none was answered", want, tolerance)
-	}
-	if !(math.Abs(want-*got) <= tolerance) {
-		return fmt.Errorf("%v is expected within %v, and %v was answered", want, tolerance, *got)
-	}
-	return nil
-}
-
-// example returns an instance that the model takes, as a JSON object: the
-// example of each feature, or else a value from its range, or zero.
-func example(s *model.Schema) (json.RawMessage, error) {
-	instance := make(map[string]any, len(s.Features))
-	for i := range s.Features {
-		instance[s.Features[i].Name] = exampleValue(&s.Features[i])
-	}
-	return json.Marshal(instance)
-}
-
-func exampleValue(f *model.Feature) any {
-	switch {
-	case f.Example != nil:
-		return f.Example
-	case f.Type == model.String:
-		// Some models read numbers from text; to others it is a text like any.
-		return "0"
-	case f.Type == model.Bool:
-		return false
-	case f.Minimum != nil:
-		return *f.Minimum
-	default:
-		return 0
-	}
+	return string(bytes.ToValidUTF8(text[:most], nil)) + "…"
 }

@@ -81,6 +81,10 @@ func (a *attributes) numbers(name string) []float64 {
 		return t.Float64s
 	case t.Type == model.Float32:
 		return widen(t.Float32s)
+	case t.Type == model.Invalid:
+		if a.err == nil {
+			a.err = fmt.Errorf("attribute %q: %w", tensorName, elementError(t.Element))
+		}
 	default:
 		a.fail("attribute %q is a tensor of %v, not of numbers with a fraction", tensorName, t.Type)
 	}

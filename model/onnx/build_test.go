@@ -74,7 +74,7 @@ func tensorAttribute(name string, v Tensor) Attribute {
 }
 
 func float32Tensor(name string, shape []int, v ...float32) Tensor {
-	return Tensor{name, model.Tensor{Type: model.Float32, Shape: shape, Float32s: v}}
+	return Tensor{Name: name, Tensor: model.Tensor{Type: model.Float32, Shape: shape, Float32s: v}}
 }
 
 // zeros is a constant of many values.
@@ -85,19 +85,19 @@ func zeros(name string, shape ...int) Tensor {
 }
 
 func float64Tensor(name string, shape []int, v ...float64) Tensor {
-	return Tensor{name, model.Tensor{Type: model.Float64, Shape: shape, Float64s: v}}
+	return Tensor{Name: name, Tensor: model.Tensor{Type: model.Float64, Shape: shape, Float64s: v}}
 }
 
 func int32Tensor(name string, shape []int, v ...int32) Tensor {
-	return Tensor{name, model.Tensor{Type: model.Int32, Shape: shape, Int32s: v}}
+	return Tensor{Name: name, Tensor: model.Tensor{Type: model.Int32, Shape: shape, Int32s: v}}
 }
 
 func int64Tensor(name string, shape []int, v ...int64) Tensor {
-	return Tensor{name, model.Tensor{Type: model.Int64, Shape: shape, Int64s: v}}
+	return Tensor{Name: name, Tensor: model.Tensor{Type: model.Int64, Shape: shape, Int64s: v}}
 }
 
 func stringTensor(name string, shape []int, v ...string) Tensor {
-	return Tensor{name, model.Tensor{Type: model.String, Shape: shape, Strings: v}}
+	return Tensor{Name: name, Tensor: model.Tensor{Type: model.String, Shape: shape, Strings: v}}
 }
 
 // treeAttributes is a tree that sends a row with feature 1 at or below 0.5 to

@@ -14,10 +14,8 @@ import (
 type value struct {
 	name string
 	typ  model.Type
-	// rank is the number of dimensions, and -1 when it is not known.
-	rank int
-	// columns is the number of values in a row; 0 when it is not known.
-	columns int
+	// axes are its dimensions.
+	axes axes
 	// open marks a graph input that leaves its width to its use.
 	open bool
 	// slot is where the value stands in a frame. Values that are the same by
@@ -27,8 +25,8 @@ type value struct {
 	constant *model.Tensor
 	// input is the graph input that this value has the rows and columns of.
 	input *value
-	// shared marks a graph output that is also an input, a constant or another
-	// output, and is copied; any other is handed over.
+	// shared marks a graph output that is also an input or another output, and
+	// is copied; any other is handed over.
 	shared bool
 	// role and classes say what the value means, where an operator tells.
 	role    model.Role
@@ -39,11 +37,11 @@ type value struct {
 // widens a graph input that leaves its width open.
 func (v *value) need(n int) error {
 	if v.input != nil && v.input.open {
-		v.input.columns = max(v.input.columns, n)
+		v.input.axes = axes{rowsAxis, max(v.input.axes[1], axis(n))}
 		return nil
 	}
-	if v.columns > 0 && v.columns < n {
-		return fmt.Errorf("input %q has %d columns where %d are needed", v.name, v.columns, n)
+	if columns := v.axes.columns(); columns > 0 && columns < n {
+		return fmt.Errorf("input %q has %d columns where %d are needed", v.name, columns, n)
 	}
 	return nil
 }
@@ -57,6 +55,7 @@ type node struct {
 	inputs  []*value
 	outputs []*value
 	attributes
+	warnings []string
 }
 
 func (n *node) operator() string { return operatorName(n.Domain, n.OpType) }
@@ -100,6 +99,9 @@ type compiler struct {
 	versions map[string]int64
 	values   map[string]*value
 	program  *program
+	// unaligned are the outputs that have no row for each instance.
+	unaligned []*value
+	warnings  []string
 }
 
 // compile checks the whole graph and returns its program with what it learned
@@ -148,7 +150,7 @@ func (c *compiler) checkOperators() error {
 	for i, name := range names {
 		names[i] = fmt.Sprintf("%.64q", name)
 	}
-	return fmt.Errorf("operators that are not supported: %s%s; supported are %s",
+	return unsupported("operators that are not supported: %s%s; supported are %s",
 		strings.Join(names, ", "), more, strings.Join(slices.Sorted(maps.Keys(operators)), ", "))
 }
 
@@ -172,7 +174,10 @@ func (c *compiler) slot(holds model.Tensor) int {
 func (c *compiler) addConstants() error {
 	for i := range c.graph.Initializers {
 		t := &c.graph.Initializers[i]
-		v := &value{name: t.Name, typ: t.Type, rank: len(t.Shape), columns: t.Width(), slot: c.slot(t.Tensor), constant: &t.Tensor}
+		if t.Type == model.Invalid {
+			return fmt.Errorf("initializer %.64q: %w", t.Name, elementError(t.Element))
+		}
+		v := &value{name: t.Name, typ: t.Type, axes: fixedAxes(t.Shape), slot: c.slot(t.Tensor), constant: &t.Tensor}
 		if err := c.define(v); err != nil {
 			return fmt.Errorf("initializer %d: %w", i, err)
 		}
@@ -210,20 +215,23 @@ const maxColumns = 1 << 16
 func inputValue(info *ValueInfo) (*value, error) {
 	t := info.Type
 	if t.Tensor == model.Invalid {
-		return nil, errors.New("it is not a tensor of a supported type")
+		return nil, unsupported("it is not a tensor of a supported type")
 	}
-	v := &value{name: info.Name, typ: t.Tensor, rank: len(t.Dims)}
+	// Whatever the file says of the first dimension, a request may have any number of rows.
+	v := &value{name: info.Name, typ: t.Tensor, axes: axes{rowsAxis}}
 	switch len(t.Dims) {
 	case 1:
-		v.columns = 1
 	case 2:
-		if n := t.Dims[1].Value; n < 0 || n > maxColumns {
-			return nil, fmt.Errorf("its width %d is outside 1 to %d", n, maxColumns)
+		n := t.Dims[1].Value
+		if n < 0 || n > maxColumns {
+			return nil, unsupported("its width %d is outside 1 to %d", n, maxColumns)
 		}
-		v.columns = int(t.Dims[1].Value)
-		v.open = v.columns == 0
+		v.axes = append(v.axes, axis(n))
+		if v.open = n == 0; v.open {
+			v.axes[1] = openAxis
+		}
 	default:
-		return nil, fmt.Errorf("it has %d dimensions; [rows] and [rows, columns] are supported", len(t.Dims))
+		return nil, unsupported("it has %d dimensions; [rows] and [rows, columns] are supported", len(t.Dims))
 	}
 	v.input = v
 	return v, nil
@@ -252,7 +260,7 @@ func (c *compiler) addNode(n *node) error {
 		n.inputs = append(n.inputs, v)
 	}
 	for _, name := range n.Outputs {
-		n.outputs = append(n.outputs, &value{name: name, rank: -1, slot: c.slot(model.Tensor{})})
+		n.outputs = append(n.outputs, &value{name: name, slot: c.slot(model.Tensor{})})
 	}
 	if err := n.index(n.Attributes); err != nil {
 		return err
@@ -273,6 +281,9 @@ func (c *compiler) addNode(n *node) error {
 			return err
 		}
 	}
+	for _, text := range n.warnings {
+		c.warn("%v: %s", n, text)
+	}
 	if k != nil {
 		c.program.steps = append(c.program.steps, step{n.String(), k, n.inputs, n.outputs})
 	}
@@ -288,7 +299,7 @@ func (c *compiler) lookUp(n *node) (operator, error) {
 	case !ok:
 		return op, errors.New("the file imports no operator set of its domain")
 	case n.version < op.since:
-		return op, fmt.Errorf("version %d of its operator set is not supported", n.version)
+		return op, unsupported("version %d of its operator set is not supported", n.version)
 	case len(n.Inputs) != op.inputs:
 		return op, fmt.Errorf("it has %d inputs where %d are needed", len(n.Inputs), op.inputs)
 	case len(n.Outputs) < 1 || len(n.Outputs) > op.outputs:
@@ -324,15 +335,44 @@ func (c *compiler) addOutputs() error {
 		if err := checkOutput(&info.Type, v); err != nil {
 			return fmt.Errorf("graph output %q: %w", info.Name, err)
 		}
-		c.program.outputs = append(c.program.outputs, v)
+		if v.axes.eachRow() {
+			c.program.outputs = append(c.program.outputs, v)
+		} else {
+			c.unaligned = append(c.unaligned, v)
+		}
+	}
+	if err := c.leaveOut(); err != nil {
+		return err
 	}
 	// Backwards, so that a slot is handed over only by the last output that has it.
 	taken := make(map[int]bool)
 	for _, v := range slices.Backward(c.program.outputs) {
-		v.shared = taken[v.slot] || v.constant != nil || v.input != nil && v.input.slot == v.slot
+		v.shared = taken[v.slot] || v.input != nil && v.input.slot == v.slot
 		taken[v.slot] = true
 	}
 	return nil
+}
+
+// leaveOut leaves out the outputs that have no row for each instance: an
+// exporter can add the list of classes, which no answer shows. One that is an
+// answer is an error.
+func (c *compiler) leaveOut() error {
+	for _, v := range c.unaligned {
+		if v.role != "" || len(c.program.outputs) == 0 {
+			return unsupported("graph output %q has the shape %v, which is no row for each instance", v.name, v.axes)
+		}
+		c.warn("graph output %.64q is left out: its shape is %v, which is no row for each instance", v.name, v.axes)
+	}
+	return nil
+}
+
+// maxWarnings bounds the warnings of a file.
+const maxWarnings = 16
+
+func (c *compiler) warn(format string, args ...any) {
+	if len(c.warnings) < maxWarnings {
+		c.warnings = append(c.warnings, fmt.Sprintf(format, args...))
+	}
 }
 
 // checkOutput holds the file's word on an output against what its operators

@@ -117,7 +117,7 @@ func TestGraphFaults(t *testing.T) {
 		{"an input of rank 0", func(m *Model, _, _ *Node) { m.Graph.Inputs[0].Type.Dims = []Dim{} }, `graph input "X": it has 0 dimensions; [rows] and [rows, columns] are supported`},
 		{"an input of unknown rank", func(m *Model, _, _ *Node) { m.Graph.Inputs[0].Type.Dims = nil }, `graph input "X": it has 0 dimensions; [rows] and [rows, columns] are supported`},
 		{"an input of rank 3", func(m *Model, _, _ *Node) { m.Graph.Inputs[0] = rowsOf("X", model.Float32, 2, 2) }, `graph input "X": it has 3 dimensions; [rows] and [rows, columns] are supported`},
-		{"trees over one dimension", func(m *Model, _, _ *Node) { m.Graph.Inputs[0] = rowsOf("X", model.Float32) }, trees + `input "X" has 1 dimensions where [rows, columns] is needed`},
+		{"trees over one dimension", func(m *Model, _, _ *Node) { m.Graph.Inputs[0] = rowsOf("X", model.Float32) }, trees + `input "X" has the shape [rows] where [rows columns] is needed`},
 		{"an absurd width", func(m *Model, _, _ *Node) { m.Graph.Inputs[0] = rowsOf("X", model.Float32, 1<<40) }, `graph input "X": its width 1099511627776 is outside 1 to 65536`},
 		{"a negative width", func(m *Model, _, _ *Node) { m.Graph.Inputs[0] = rowsOf("X", model.Float32, -1) }, `graph input "X": its width -1 is outside 1 to 65536`},
 		{"an absurd width together", func(m *Model, _, _ *Node) { m.Graph.Inputs = append(m.Graph.Inputs, rowsOf("W", model.Float32, 65536)) }, "the graph takes more than 65536 values in a row"},
@@ -131,7 +131,7 @@ func TestGraphFaults(t *testing.T) {
 		{"an input that is a map", func(m *Model, _, _ *Node) {
 			m.Graph.Inputs[0].Type = ValueType{MapKey: model.String, MapValue: model.Float32}
 		}, `graph input "X": it is not a tensor of a supported type`},
-		{"trees over text", func(m *Model, _, _ *Node) { m.Graph.Inputs[0].Type.Tensor = model.String }, trees + `input "X" is of type string, which it does not take`},
+		{"trees over text", func(m *Model, _, _ *Node) { m.Graph.Inputs[0].Type.Tensor = model.String }, trees + `input "X" is of type string, which is not supported`},
 		{"two inputs whose columns have one name", func(m *Model, _, _ *Node) { m.Graph.Inputs = append(m.Graph.Inputs, rowsOf("X_1", model.Float32, 1)) }, `schema: two features are called "X_1"`},
 
 		{"an unknown attribute", func(_ *Model, n, _ *Node) { set(n, intAttribute("nodes", 1)); set(n, intAttribute("other", 1)) }, trees + `unknown attribute "nodes"`},
@@ -197,7 +197,7 @@ func TestRegressorFaults(t *testing.T) {
 		{"too few targets", func(_ *Model, n *Node) { unset(n, "n_targets") }, trees + "weight 1 of tree 0 node 2 is for the class or target 1 of 1"},
 		{"targets as text", func(_ *Model, n *Node) { set(n, stringAttribute("n_targets", "2")) }, trees + `attribute "n_targets" is of type 3 where 2 is needed`},
 		{"base values", func(_ *Model, n *Node) { set(n, floatsAttribute("base_values", 1)) }, trees + "1 base_values for 2 classes or targets"},
-		{"integers", func(m *Model, _ *Node) { m.Graph.Inputs[0].Type.Tensor = model.Int64 }, trees + `input "X" is of type int64, which it does not take`},
+		{"integers", func(m *Model, _ *Node) { m.Graph.Inputs[0].Type.Tensor = model.Int64 }, trees + `input "X" is of type int64, which is not supported`},
 		{"too narrow", func(m *Model, _ *Node) { m.Graph.Inputs[0] = rowsOf("X", model.Float32, 1) }, trees + `input "X" has 1 columns where 2 are needed`},
 		{"a NaN weight", func(_ *Model, n *Node) { set(n, floatsAttribute("target_weights", 1, float32(math.NaN()))) }, trees + "weight 1 of tree 0 node 2 is NaN"},
 		{"a classifier's weights", func(_ *Model, n *Node) { set(n, floatsAttribute("class_weights", 1, 1)) }, trees + `unknown attribute "class_weights"`},
@@ -219,9 +219,9 @@ func TestOperatorFaults(t *testing.T) {
 		file *Model
 		want string
 	}{
-		{"Cast to nothing", operationFile(operation("Cast", []string{"X"}, []string{"Y"}), model.Float32), `node 0 "n" (Cast): it casts to the element type 0, which is not supported`},
-		{"Cast to 16 bits", operationFile(operation("Cast", []string{"X"}, []string{"Y"}, intAttribute("to", 10)), model.Float32), `node 0 "n" (Cast): it casts to the element type 10, which is not supported`},
-		{"Cast to a type by name", operationFile(operation("Cast", []string{"X"}, []string{"Y"}, stringAttribute("to", "FLOAT")), model.Float32), `node 0 "n" (Cast): it casts to the element type 0, which is not supported`},
+		{"Cast to nothing", operationFile(operation("Cast", []string{"X"}, []string{"Y"}), model.Float32), `node 0 "n" (Cast): it casts: there is no element type 0`},
+		{"Cast to 16 bits", operationFile(operation("Cast", []string{"X"}, []string{"Y"}, intAttribute("to", 10)), model.Float32), `node 0 "n" (Cast): it casts: the element type float16 is not supported`},
+		{"Cast to a type by name", operationFile(operation("Cast", []string{"X"}, []string{"Y"}, stringAttribute("to", "FLOAT")), model.Float32), `node 0 "n" (Cast): it casts: there is no element type 0`},
 		{"Cast with an unknown attribute", operationFile(operation("Cast", []string{"X"}, []string{"Y"}, intAttribute("to", 1), intAttribute("round", 1)), model.Float32), `node 0 "n" (Cast): unknown attribute "round"`},
 		{"Identity with an attribute", operationFile(operation("Identity", []string{"X"}, []string{"Y"}, intAttribute("to", 1)), model.Float32), `node 0 "n" (Identity): unknown attribute "to"`},
 		{"Div by another type", operationFile(binary("Div"), model.Float64, one), `node 0 "n" (Div): inputs "X" and "C" are of types float64 and float32, which must be one`},

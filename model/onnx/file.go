@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -12,14 +13,17 @@ import (
 
 // Parse reads an ONNX file. It keeps no reference to data, and its memory is
 // in proportion to len(data). Fields that tabular models do not use are
-// skipped; an error names where in the file the fault is.
+// skipped; an error names where in the file the fault is, and is a
+// *model.Refusal of CauseCorrupt or CauseUnsupported.
 func Parse(data []byte) (*Model, error) {
 	m := &Model{}
-	if err := unmarshal(data, m); err != nil {
-		return nil, fmt.Errorf("not a readable ONNX file: %w", err)
-	}
-	if m.IRVersion == 0 {
-		return nil, errors.New("not an ONNX file: it has no ir_version")
+	switch err := unmarshal(data, m); {
+	case err != nil && model.CauseOf(err, model.CauseCorrupt) == model.CauseCorrupt:
+		return nil, &model.Refusal{Cause: model.CauseCorrupt, Err: fmt.Errorf("not a readable ONNX file: %w", err)}
+	case err != nil:
+		return nil, err
+	case m.IRVersion == 0:
+		return nil, &model.Refusal{Cause: model.CauseCorrupt, Err: errors.New("not an ONNX file: it has no ir_version")}
 	}
 	return m, nil
 }
@@ -174,7 +178,7 @@ func (v tensor) write(b []byte, n protowire.Number, _ bool) []byte {
 	if *v.to == nil {
 		return b
 	}
-	d := tensorData{Tensor: Tensor{Name: (*v.to).Name}, code: dataTypeCode((*v.to).Type)}
+	d := tensorData{Tensor: Tensor{Name: (*v.to).Name}, code: cmp.Or(dataTypeCode((*v.to).Type), (*v.to).Element)}
 	// Leaves out what a tensor keeps of other types.
 	d.CopyFrom(&(*v.to).Tensor)
 	for _, n := range d.Shape {
@@ -191,7 +195,15 @@ func (v tensor) write(b []byte, n protowire.Number, _ bool) []byte {
 func (d *tensorData) complete() error {
 	d.Type = dataType(d.code)
 	if d.location != 0 {
-		return errors.New("its data is in another file, which is not supported")
+		return unsupported("its data is in another file, which is not supported")
+	}
+	if d.Type == model.Invalid {
+		if err := elementError(d.code); model.CauseOf(err, model.CauseCorrupt) == model.CauseCorrupt {
+			return err
+		}
+		// Whoever needs it refuses it, and knows what it is for.
+		d.Tensor = Tensor{Name: d.Name, Element: d.code}
+		return nil
 	}
 	if len(d.raw) > 0 {
 		if err := d.unpack(); err != nil {
@@ -216,8 +228,6 @@ func (d *tensorData) complete() error {
 			d.Bools = append(d.Bools, v != 0)
 		}
 		d.Int32s = nil
-	default:
-		return fmt.Errorf("element type %d is not supported", d.code)
 	}
 	return d.shape(values)
 }

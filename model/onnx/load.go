@@ -15,7 +15,8 @@ import (
 // name and version are the file's own where it has Tepal's metadata; otherwise
 // name is used, and the file's model_version, or 1. It keeps no reference to
 // data. An error says what is wrong with the file: it names the node, the
-// operator and the fault, or the metadata key.
+// operator and the fault, or the metadata key. It is a *model.Refusal of
+// CauseCorrupt or CauseUnsupported, or else the file is invalid.
 func Load(data []byte, name string) (*model.Model, error) {
 	file, err := Parse(data)
 	if err != nil {
@@ -40,7 +41,7 @@ func Load(data []byte, name string) (*model.Model, error) {
 	}
 	m := &model.Model{
 		Name: name, Digest: Digest(data), Size: len(data),
-		Schema: *schema, Operators: make(map[string]int),
+		Schema: *schema, Warnings: c.warnings, Operators: make(map[string]int),
 		Metrics: md.Metrics, Training: md.Training, Golden: md.Golden,
 		Program: c.program,
 	}
@@ -70,13 +71,14 @@ func (c *compiler) schema(md *Schema) (*model.Schema, error) {
 	s := &model.Schema{}
 	width := 0
 	for _, v := range c.program.inputs {
-		if v.columns == 0 {
+		columns := v.axes.columns()
+		if columns == 0 {
 			return nil, fmt.Errorf("the width of graph input %q is neither declared nor told by its use", v.name)
 		}
-		if width += v.columns; width > maxColumns {
+		if width += columns; width > maxColumns {
 			return nil, fmt.Errorf("the graph takes more than %d values in a row", maxColumns)
 		}
-		s.Inputs = append(s.Inputs, model.Input{Name: v.name, Type: v.typ, Columns: v.columns, Vector: v.rank == 1})
+		s.Inputs = append(s.Inputs, model.Input{Name: v.name, Type: v.typ, Columns: columns, Vector: len(v.axes) == 1})
 	}
 	if md == nil {
 		md = &Schema{}
@@ -118,7 +120,14 @@ func (c *compiler) bindFeatures(s *model.Schema, named []model.Feature) error {
 func (c *compiler) describeOutputs(s *model.Schema, md *Schema) error {
 	said, taken := make(map[string]model.Role), make(map[model.Role]bool)
 	for _, o := range md.Outputs {
-		if !slices.Contains(c.program.outputs, c.values[o.Name]) {
+		v := c.values[o.Name]
+		if slices.Contains(c.unaligned, v) {
+			if o.Role != model.RoleOther {
+				return unsupported("the schema gives the output %q the role %s, and its shape is %v, which is no row for each instance", o.Name, o.Role, v.axes)
+			}
+			continue
+		}
+		if !slices.Contains(c.program.outputs, v) {
 			return fmt.Errorf("the schema describes the output %q, which the graph does not have", o.Name)
 		}
 		if taken[o.Role] && o.Role != model.RoleOther {
@@ -127,7 +136,7 @@ func (c *compiler) describeOutputs(s *model.Schema, md *Schema) error {
 		said[o.Name], taken[o.Role] = o.Role, true
 	}
 	for _, v := range c.program.outputs {
-		o := model.Output{Name: v.name, Type: v.typ, Columns: v.columns}
+		o := model.Output{Name: v.name, Type: v.typ, Columns: v.axes.columns()}
 		var ok bool
 		if o.Role, ok = said[v.name]; !ok {
 			o.Role = c.role(v)
@@ -157,7 +166,7 @@ func (c *compiler) role(v *value) model.Role {
 		return v.role
 	case v.typ.IsFloat():
 		return model.RoleValue
-	case (v.typ == model.String || v.typ == model.Int64) && v.columns == 1:
+	case (v.typ == model.String || v.typ == model.Int64) && v.axes.columns() == 1:
 		return model.RoleLabel
 	default:
 		return model.RoleOther

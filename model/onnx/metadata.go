@@ -106,7 +106,7 @@ func (m *Model) ReadMetadata() (*Metadata, error) {
 		return nil, err
 	}
 	if format > Format {
-		return nil, fmt.Errorf("metadata %s is %d and this program reads up to %d: use a newer tepal", keyFormat, format, Format)
+		return nil, unsupported("metadata %s is %d and this program reads up to %d: use a newer tepal", keyFormat, format, Format)
 	}
 	if md.Version, err = versionIn(values, keyVersion); err != nil {
 		return nil, err

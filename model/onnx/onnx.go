@@ -8,6 +8,7 @@
 package onnx
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/tepalhq/tepal/model"
@@ -25,6 +26,11 @@ type Model struct {
 	OperatorSets    []OperatorSet
 	// Metadata is metadata_props, in the file's order.
 	Metadata []Property
+}
+
+// unsupported is the error for what ONNX allows and this package does not.
+func unsupported(format string, args ...any) error {
+	return &model.Refusal{Cause: model.CauseUnsupported, Err: fmt.Errorf(format, args...)}
 }
 
 // OperatorSet is OperatorSetIdProto: the version of a domain's operators that
@@ -85,9 +91,13 @@ type Attribute struct {
 	Strings []string
 }
 
-// Tensor is TensorProto: a named constant.
+// Tensor is TensorProto: a named constant. One of an element type that is not
+// supported has the type model.Invalid and no values.
 type Tensor struct {
 	Name string
+	// Element is the code of the element type, TensorProto.DataType, where the
+	// type is model.Invalid.
+	Element int64
 	model.Tensor
 }
 
@@ -127,6 +137,21 @@ func dataType(code int64) model.Type {
 		return model.Invalid
 	}
 	return dataTypes[code]
+}
+
+// elementNames are ONNX's element types by their code. It is never written to.
+var elementNames = [...]string{
+	"undefined", "float", "uint8", "int8", "uint16", "int16", "int32", "int64", "string", "bool", "float16", "double",
+	"uint32", "uint64", "complex64", "complex128", "bfloat16", "float8e4m3fn", "float8e4m3fnuz", "float8e5m2", "float8e5m2fnuz",
+	"uint4", "int4", "float4e2m1",
+}
+
+// elementError is the error for an element type that dataType does not know.
+func elementError(code int64) error {
+	if code < 1 || code >= int64(len(elementNames)) {
+		return fmt.Errorf("there is no element type %d", code)
+	}
+	return unsupported("the element type %s is not supported", elementNames[code])
 }
 
 func dataTypeCode(t model.Type) int64 { return int64(slices.Index(dataTypes[:], t)) }

@@ -20,7 +20,7 @@ func buildCast(n *node) (kernel, error) {
 	// saturate only concerns 8-bit floats, which are not supported.
 	n.int("saturate", 1)
 	if to == model.Invalid {
-		return nil, fmt.Errorf("it casts to the element type %d, which is not supported", code)
+		return nil, fmt.Errorf("it casts: %w", elementError(code))
 	}
 	slot := out.slot
 	rename(in, out)
@@ -31,10 +31,22 @@ func buildCast(n *node) (kernel, error) {
 	if in.role == model.RoleLabel && to != model.Int64 && to != model.String {
 		out.role = model.RoleOther
 	}
-	return cast{to}, nil
+	k := cast{to, out.axes.eachRow()}
+	if in.constant != nil && in.typ == model.String {
+		// Text that is no number is known now; to run is the way to look.
+		scratch := &model.Tensor{}
+		if err := k.run(&budget{in.constant.Len()}, []*model.Tensor{in.constant}, []*model.Tensor{scratch}); err != nil {
+			return nil, fmt.Errorf("constant %q: %w", in.name, err)
+		}
+	}
+	return k, nil
 }
 
-type cast struct{ to model.Type }
+type cast struct {
+	to model.Type
+	// eachRow: row i of the result is that of instance i.
+	eachRow bool
+}
 
 func (k cast) run(b *budget, in, out []*model.Tensor) error {
 	a, o := in[0], out[0]
@@ -53,7 +65,7 @@ func (k cast) run(b *budget, in, out []*model.Tensor) error {
 	case model.Bool:
 		castBools(a.Bools, o)
 	case model.String:
-		return castStrings(a.Strings, o)
+		return k.parse(a.Strings, o)
 	}
 	return nil
 }
@@ -100,15 +112,12 @@ func castBools(from []bool, o *model.Tensor) {
 	}
 }
 
-// castStrings parses numbers. Text that is none is the caller's fault.
-func castStrings(from []string, o *model.Tensor) error {
+// parse reads numbers in text. Text that is none is the caller's fault.
+func (k cast) parse(from []string, o *model.Tensor) error {
 	for i, s := range from {
 		v, err := strconv.ParseFloat(strings.TrimSpace(s), 64)
 		if err != nil && !math.IsInf(v, 0) {
-			return &model.Error{
-				Kind: model.KindInvalid, Type: "invalid-value", Detail: "the model reads a number from a text that is none",
-				Expected: "a number in text", Got: strconv.Quote(s),
-			}
+			return refuse(k.eachRow, o, i, "the model reads a number from a text that is none", "a number in text", fmt.Sprintf("%.64q", s))
 		}
 		switch o.Type {
 		case model.Float32:

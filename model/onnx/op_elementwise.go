@@ -1,7 +1,6 @@
 package onnx
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -21,19 +20,28 @@ type arithmetic struct {
 	float64 func(a, b float64) float64
 	int32   func(a, b int32) int32
 	int64   func(a, b int64) int64
-	// divides: a zero among integer divisors is an error.
+	// divides: not every pair of integers has a result.
 	divides bool
+	// eachRow: row i of the result is that of instance i.
+	eachRow bool
 }
 
 func add[T number](a, b T) T { return a + b }
 func div[T number](a, b T) T { return a / b }
 
 func buildAdd(n *node) (kernel, error) {
-	return buildArithmetic(n, &arithmetic{add[float32], add[float64], add[int32], add[int64], false})
+	return buildArithmetic(n, &arithmetic{float32: add[float32], float64: add[float64], int32: add[int32], int64: add[int64]})
 }
 
 func buildDiv(n *node) (kernel, error) {
-	return buildArithmetic(n, &arithmetic{div[float32], div[float64], div[int32], div[int64], true})
+	if by := n.inputs[1]; by.constant != nil && hasIntegerZero(by.constant) {
+		return nil, fmt.Errorf("it divides integers by %q, which has a 0", by.name)
+	}
+	return buildArithmetic(n, &arithmetic{float32: div[float32], float64: div[float64], int32: div[int32], int64: div[int64], divides: true})
+}
+
+func hasIntegerZero(t *model.Tensor) bool {
+	return t.Type == model.Int32 && slices.Contains(t.Int32s, 0) || t.Type == model.Int64 && slices.Contains(t.Int64s, 0)
 }
 
 func buildArithmetic(n *node, op *arithmetic) (kernel, error) {
@@ -44,6 +52,10 @@ func buildArithmetic(n *node, op *arithmetic) (kernel, error) {
 	if a.typ == model.Bool || a.typ == model.String {
 		return nil, fmt.Errorf("inputs of type %v cannot be computed with", a.typ)
 	}
+	together, err := broadcastAxes(a.axes, b.axes)
+	if err != nil {
+		return nil, err
+	}
 	if err := checkConstants(a.constant, b.constant); err != nil {
 		return nil, err
 	}
@@ -53,12 +65,12 @@ func buildArithmetic(n *node, op *arithmetic) (kernel, error) {
 		main, other = b, a
 	}
 	out := n.outputs[0]
-	out.typ, out.rank = a.typ, max(a.rank, b.rank)
-	out.columns = across(a, b, out.rank)
-	if other.constant != nil && other.constant.Len() == 1 {
-		out.columns, out.input = main.columns, main.input
+	out.typ, out.axes = a.typ, together
+	if other.constant != nil && other.constant.Len() == 1 && len(out.axes) == len(main.axes) {
+		out.input = main.input
 	}
 	out.role, out.classes = main.role, main.classes
+	op.eachRow = together.eachRow()
 	return op, nil
 }
 
@@ -66,8 +78,8 @@ func buildArithmetic(n *node, op *arithmetic) (kernel, error) {
 // exporter leaves to do for more than a few values.
 const maxConstantValues = 1 << 16
 
-// checkConstants refuses two constants that are large together, or that do not
-// go together; nil is a value that is no constant.
+// checkConstants refuses two constants that are large together; nil is a value
+// that is no constant.
 func checkConstants(a, b *model.Tensor) error {
 	if a == nil || b == nil {
 		return nil
@@ -77,29 +89,9 @@ func checkConstants(a, b *model.Tensor) error {
 		return err
 	}
 	if (&budget{maxConstantValues}).take(shape...) != nil {
-		return fmt.Errorf("two constants of the shapes %v and %v make more than %d values", a.Shape, b.Shape, maxConstantValues)
+		return unsupported("two constants of the shapes %v and %v make more than %d values", a.Shape, b.Shape, maxConstantValues)
 	}
 	return nil
-}
-
-// across is the number of values in a row of a and b broadcast to rank; 0 when
-// only running tells.
-func across(a, b *value, rank int) int {
-	wide := func(v *value) int {
-		switch {
-		case rank > 2 || v.rank < rank && v.constant == nil:
-			return 0
-		case v.rank < rank:
-			return v.constant.Len()
-		default:
-			return v.columns
-		}
-	}
-	widest := max(wide(a), wide(b))
-	if widest == 1 && min(wide(a), wide(b)) == 0 {
-		return 0
-	}
-	return widest
 }
 
 func (op *arithmetic) run(budget *budget, in, out []*model.Tensor) error {
@@ -112,24 +104,39 @@ func (op *arithmetic) run(budget *budget, in, out []*model.Tensor) error {
 	if err := budget.resize(o, a.Type, shape...); err != nil {
 		return err
 	}
-	if op.divides && hasIntegerZero(b) {
-		return errors.New("an integer is divided by zero")
-	}
 	switch a.Type {
 	case model.Float32:
 		combine(op.float32, a.Shape, b.Shape, o.Shape, a.Float32s, b.Float32s, o.Float32s)
 	case model.Float64:
 		combine(op.float64, a.Shape, b.Shape, o.Shape, a.Float64s, b.Float64s, o.Float64s)
 	case model.Int32:
+		if err := checkDivision(op, a, b, o, a.Int32s, b.Int32s); err != nil {
+			return err
+		}
 		combine(op.int32, a.Shape, b.Shape, o.Shape, a.Int32s, b.Int32s, o.Int32s)
 	case model.Int64:
+		if err := checkDivision(op, a, b, o, a.Int64s, b.Int64s); err != nil {
+			return err
+		}
 		combine(op.int64, a.Shape, b.Shape, o.Shape, a.Int64s, b.Int64s, o.Int64s)
 	}
 	return nil
 }
 
-func hasIntegerZero(t *model.Tensor) bool {
-	return t.Type == model.Int32 && slices.Contains(t.Int32s[:t.Len()], 0) || t.Type == model.Int64 && slices.Contains(t.Int64s[:t.Len()], 0)
+// checkDivision finds the first division of integers that has no result: by 0,
+// and of the least integer by -1, for which ONNX Runtime's process ends.
+func checkDivision[T int32 | int64](op *arithmetic, ta, tb, o *model.Tensor, a, b []T) error {
+	if !op.divides || !slices.Contains(b, 0) && !slices.Contains(b, -1) {
+		return nil
+	}
+	for i := range o.Len() {
+		x, y := a[offset(i, ta.Shape, o.Shape)], b[offset(i, tb.Shape, o.Shape)]
+		if y == 0 || y == -1 && x != 0 && x == -x {
+			return refuse(op.eachRow, o, i, "the model divides two integers of which there is no quotient",
+				fmt.Sprintf("a divisor that is not 0, and a quotient that fits %v", o.Type), fmt.Sprintf("%d divided by %d", x, y))
+		}
+	}
+	return nil
 }
 
 // broadcast appends to shape the shape that a and b have together by ONNX's
@@ -152,7 +159,7 @@ func broadcast(shape, a, b []int) ([]int, error) {
 
 // dimFromEnd returns dimension i of a shape that is padded on the left with
 // ones to the given rank.
-func dimFromEnd(shape []int, i, rank int) int {
+func dimFromEnd[D ~int](shape []D, i, rank int) D {
 	if j := i - (rank - len(shape)); j >= 0 {
 		return shape[j]
 	}

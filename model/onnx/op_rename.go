@@ -31,8 +31,8 @@ func buildZipMap(n *node) (kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	if in.columns != classes.Len() {
-		return nil, fmt.Errorf("it has %d class labels for %d columns", classes.Len(), in.columns)
+	if columns := in.axes.columns(); columns != classes.Len() {
+		return nil, fmt.Errorf("it has %d class labels for %d columns", classes.Len(), columns)
 	}
 	rename(in, out)
 	out.role, out.classes = model.RoleProbabilities, classes

@@ -22,10 +22,10 @@ func buildTreeClassifier(n *node) (kernel, error) {
 	}
 	k.classes = classes
 	label := n.outputs[0]
-	label.typ, label.rank, label.columns, label.role, label.classes = labelType(classes), 1, 1, model.RoleLabel, classes
+	label.typ, label.axes, label.role, label.classes = labelType(classes), axes{n.inputs[0].axes[0]}, model.RoleLabel, classes
 	if len(n.outputs) > 1 {
 		scores := n.outputs[1]
-		scores.typ, scores.rank, scores.columns, scores.role, scores.classes = model.Float32, 2, k.targets, model.RoleProbabilities, classes
+		scores.typ, scores.axes, scores.role, scores.classes = model.Float32, axes{n.inputs[0].axes[0], axis(k.targets)}, model.RoleProbabilities, classes
 	}
 	return k, nil
 }
@@ -33,14 +33,14 @@ func buildTreeClassifier(n *node) (kernel, error) {
 func buildTreeRegressor(n *node) (kernel, error) {
 	targets := n.int("n_targets", 1)
 	if targets < 1 || targets > tree.MaxTargets {
-		return nil, fmt.Errorf("n_targets %d is outside 1 to %d", targets, tree.MaxTargets)
+		return nil, unsupported("n_targets %d is outside 1 to %d", targets, tree.MaxTargets)
 	}
 	k, err := buildTrees(n, "target", int(targets), tree.Options{Aggregate: n.string("aggregate_function")}, model.Float32, model.Float64)
 	if err != nil {
 		return nil, err
 	}
 	out := n.outputs[0]
-	out.typ, out.rank, out.columns, out.role = model.Float32, 2, k.targets, model.RoleValue
+	out.typ, out.axes, out.role = model.Float32, axes{n.inputs[0].axes[0], axis(k.targets)}, model.RoleValue
 	return k, nil
 }
 
@@ -49,11 +49,11 @@ func buildTreeRegressor(n *node) (kernel, error) {
 // columns.
 func buildTrees(n *node, weights string, targets int, o tree.Options, types ...model.Type) (*trees, error) {
 	in := n.inputs[0]
-	if in.rank != 2 {
-		return nil, fmt.Errorf("input %q has %d dimensions where [rows, columns] is needed", in.name, in.rank)
+	if len(in.axes) != 2 || in.axes[1] == rowsAxis {
+		return nil, unsupported("input %q has the shape %v where [rows columns] is needed", in.name, in.axes)
 	}
 	if !slices.Contains(types, in.typ) {
-		return nil, fmt.Errorf("input %q is of type %v, which it does not take", in.name, in.typ)
+		return nil, unsupported("input %q is of type %v, which is not supported", in.name, in.typ)
 	}
 	a := &tree.Attributes{
 		TreeIDs:           n.ints("nodes_treeids"),
@@ -80,7 +80,32 @@ func buildTrees(n *node, weights string, targets int, o tree.Options, types ...m
 	if err != nil {
 		return nil, err
 	}
+	n.warnOfSilent(weights, a)
 	return &trees{ensemble: ensemble, targets: targets}, in.need(ensemble.Columns())
+}
+
+// warnOfSilent warns of classes or targets that no leaf votes for: all rows are
+// answered alike there. A classifier of two classes may do with the votes for
+// one of them.
+func (n *node) warnOfSilent(what string, a *tree.Attributes) {
+	voted := make(map[int64]bool)
+	for i, target := range a.WeightTargets {
+		if a.Weights[i] != 0 {
+			voted[target] = true
+		}
+	}
+	silent := a.Targets - len(voted)
+	if both := what == "class" && a.Targets == 2; silent > 0 && (silent > 1 || !both) {
+		first := int64(0)
+		for voted[first] {
+			first++
+		}
+		more := ""
+		if silent > 1 {
+			more = fmt.Sprintf(", nor for %d others", silent-1)
+		}
+		n.warnings = append(n.warnings, fmt.Sprintf("no leaf votes for %s %d of 0 to %d%s", what, first, a.Targets-1, more))
+	}
 }
 
 // trees is the kernel of both operators.

@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -51,6 +52,53 @@ const (
 	unweighed = "ONNX Runtime lets a leaf with no weight vote for its threshold"
 )
 
+// fixedRows are the cases whose divisor is a constant of as many rows as the
+// case, and more than one. No other number of rows has an answer, so such a
+// file is refused; the operator gets the constant as a second input.
+var fixedRows = map[string]bool{
+	"div_f32_rows": true, "div_f64_rows": true, "div_i32_rows": true, "div_i64_rows": true, "div_f32_table": true, "div_f64_table": true,
+}
+
+// withInput is the file with its one constant as an input, which the case then
+// has, too.
+func withInput(t *testing.T, data []byte, c *oracleCase) []byte {
+	t.Helper()
+	file, err := Parse(data)
+	require.NoError(t, err)
+	constant := &file.Graph.Initializers[0]
+	file.Graph.Inputs = append(file.Graph.Inputs, rowsOf(constant.Name, constant.Type, int64(constant.Width())))
+	in := oracleTensor{Name: constant.Name, Type: constant.Type.String(), Shape: constant.Shape}
+	for i := range constant.Len() {
+		switch constant.Type {
+		case model.Float32:
+			in.Data = append(in.Data, recorded(float64(constant.Float32s[i])))
+		case model.Float64:
+			in.Data = append(in.Data, recorded(constant.Float64s[i]))
+		case model.Int32:
+			in.Data = append(in.Data, json.Number(strconv.Itoa(int(constant.Int32s[i]))))
+		case model.Int64:
+			in.Data = append(in.Data, json.Number(strconv.FormatInt(constant.Int64s[i], 10)))
+		}
+	}
+	c.Inputs = append(c.Inputs, in)
+	file.Graph.Initializers = nil
+	return file.Marshal()
+}
+
+// recorded is a number as the cases have it.
+func recorded(v float64) any {
+	switch {
+	case math.IsNaN(v):
+		return "NaN"
+	case math.IsInf(v, 1):
+		return "Infinity"
+	case math.IsInf(v, -1):
+		return "-Infinity"
+	default:
+		return json.Number(strconv.FormatFloat(v, 'g', -1, 64))
+	}
+}
+
 // TestOracle holds every case against ONNX Runtime's answers.
 func TestOracle(t *testing.T) {
 	files, err := filepath.Glob("testdata/cases/*.onnx")
@@ -75,6 +123,10 @@ func TestOracle(t *testing.T) {
 func checkCase(t *testing.T, name string, data []byte, c *oracleCase) {
 	t.Helper()
 	m, err := Load(data, "case")
+	if fixedRows[name] {
+		require.ErrorContains(t, err, " go together for some numbers of rows only")
+		m, err = Load(withInput(t, data, c), "case")
+	}
 	require.NoError(t, err)
 	require.Len(t, m.Schema.Inputs, len(c.Inputs))
 	inputs := make([]model.Tensor, len(c.Inputs))

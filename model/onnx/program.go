@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"sync"
 
 	"github.com/tepalhq/tepal/model"
@@ -50,6 +51,20 @@ func (b *budget) resize(t *model.Tensor, typ model.Type, shape ...int) error {
 	}
 	t.Resize(typ, shape...)
 	return nil
+}
+
+// refuse is the error for a value of the caller's that an operator has no
+// result for; i is the element of the result, and the pointer names its row.
+// Where rows of the result are not those of instances, the value comes from
+// the file, and the fault is no caller's.
+func refuse(eachRow bool, result *model.Tensor, i int, detail, expected, got string) error {
+	if !eachRow {
+		return fmt.Errorf("%s: expected %s, got %s", detail, expected, got)
+	}
+	return &model.Error{
+		Kind: model.KindInvalid, Type: "invalid-value", Detail: detail,
+		Pointer: "/" + strconv.Itoa(i/result.Width()), Expected: expected, Got: got,
+	}
 }
 
 // program is a compiled graph: steps over numbered slots. It implements

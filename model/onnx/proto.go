@@ -1,7 +1,6 @@
 package onnx
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -140,7 +139,7 @@ func (f field) is(typ protowire.Type, what string) error {
 // refused is a field that is not supported.
 type refused string
 
-func (r refused) read(field) error                                  { return errors.New(string(r)) }
+func (r refused) read(field) error                                  { return unsupported("%s", string(r)) }
 func (r refused) write(b []byte, _ protowire.Number, _ bool) []byte { return b }
 
 // coding is how a number of Go stands on the wire.

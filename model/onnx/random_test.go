@@ -60,9 +60,10 @@ func randomGraph(r *rand.Rand) *Model {
 
 // TestRandomGraphs: whatever the graph, loading and running it ends without a
 // panic, twice with the same answer, and an output is as wide as was foretold.
+// A graph that answers one row answers three, and each as it does alone.
 func TestRandomGraphs(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, 6))
-	loaded, answered := 0, 0
+	loaded, answered, aligned := 0, 0, 0
 	for range 5000 {
 		file := randomGraph(r)
 		m, err := Load(file.Marshal(), "m")
@@ -70,6 +71,9 @@ func TestRandomGraphs(t *testing.T) {
 			continue
 		}
 		loaded++
+		if checkRows(t, r, m) {
+			aligned++
+		}
 		for _, n := range []int{1, 3, 0} {
 			var batch model.Batch
 			var p model.Predictions
@@ -96,8 +100,80 @@ func TestRandomGraphs(t *testing.T) {
 			}
 		}
 	}
+	require.Greater(t, aligned, 100)
 	require.Greater(t, loaded, 300)
 	require.Greater(t, answered, 300)
+}
+
+// checkRows predicts three rows each alone and all together, and reports whether
+// there were answers to compare.
+func checkRows(t *testing.T, r *rand.Rand, m *model.Model) bool {
+	t.Helper()
+	together := randomBatch(r, m, 3)
+	var all, one model.Predictions
+	refused := m.Predict(t.Context(), together, &all)
+	for row := range 3 {
+		var alone model.Batch
+		alone.Reset(&m.Schema)
+		alone.Append(&m.Schema)
+		for i := range alone.Inputs {
+			copyRow(&alone.Inputs[i], &together.Inputs[i], row)
+		}
+		err := m.Predict(t.Context(), &alone, &one)
+		if refused != nil {
+			require.Error(t, err, "what no batch answers is found by the proof")
+			continue
+		}
+		require.NoError(t, err)
+		for i := range one.Outputs {
+			var want model.Tensor
+			want.Resize(one.Outputs[i].Type, one.Outputs[i].Shape...)
+			copyRow(&want, &all.Outputs[i], row)
+			require.Equal(t, textOf(&want), textOf(&one.Outputs[i]), "row %d of output %q", row, m.Schema.Outputs[i].Name)
+		}
+	}
+	return refused == nil
+}
+
+// randomBatch has rows of which no two are alike.
+func randomBatch(r *rand.Rand, m *model.Model, rows int) *model.Batch {
+	var b model.Batch
+	b.Reset(&m.Schema)
+	for range rows {
+		b.Append(&m.Schema)
+	}
+	for i := range b.Inputs {
+		in := &b.Inputs[i]
+		for j := range in.Len() {
+			v := r.IntN(1000) + 1
+			switch in.Type {
+			case model.Float32:
+				in.Float32s[j] = float32(v) / 8
+			case model.Float64:
+				in.Float64s[j] = float64(v) / 8
+			case model.Int32:
+				in.Int32s[j] = int32(v)
+			case model.Int64:
+				in.Int64s[j] = int64(v)
+			case model.Bool:
+				in.Bools[j] = v > 500
+			case model.String:
+				in.Strings[j] = strconv.Itoa(v)
+			}
+		}
+	}
+	return &b
+}
+
+// copyRow copies a row of src to the only row of dst.
+func copyRow(dst, src *model.Tensor, row int) {
+	w := src.Width()
+	copy(dst.Float32s, src.Float32s[min(row*w, len(src.Float32s)):])
+	copy(dst.Float64s, src.Float64s[min(row*w, len(src.Float64s)):])
+	copy(dst.Int32s, src.Int32s[min(row*w, len(src.Int32s)):])
+	copy(dst.Int64s, src.Int64s[min(row*w, len(src.Int64s)):])
+	copy(dst.Bools, src.Bools[min(row*w, len(src.Bools)):])
+	copy(dst.Strings, src.Strings[min(row*w, len(src.Strings)):])
 }
 
 // textOf writes a tensor of any type as text, for which NaN equals NaN.
@@ -106,7 +182,7 @@ func textOf(t *model.Tensor) []string {
 	if t.Type == model.String {
 		return append([]string(nil), t.Strings...)
 	}
-	if err := (cast{model.String}).run(&budget{t.Len()}, []*model.Tensor{t}, []*model.Tensor{&out}); err != nil {
+	if err := (cast{to: model.String}).run(&budget{t.Len()}, []*model.Tensor{t}, []*model.Tensor{&out}); err != nil {
 		return []string{err.Error()}
 	}
 	return out.Strings

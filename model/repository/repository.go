@@ -31,6 +31,8 @@ type Source struct {
 	Data []byte
 	// Digest, when not empty, is the only digest that is taken.
 	Digest string
+	// RequireGolden refuses an artifact without golden rows.
+	RequireGolden bool
 }
 
 // MaxArtifactBytes is the largest artifact that is read.
@@ -44,9 +46,31 @@ type Served struct {
 }
 
 // Open reads, loads and proves an artifact. Its error is fit for an operator:
-// it names the file and the fault. When only the proof failed, the model is
-// returned beside the error.
+// it begins with a word for the cause, names the file and the fault, and is of
+// bounded length. When only the proof failed, the model is returned beside the
+// error.
+//
+// When ctx ends, Open returns at once, with an *model.Error of KindCanceled or
+// KindDeadline; a file that is still being read is left to itself.
 func Open(ctx context.Context, s Source) (*Served, error) {
+	type result struct {
+		served *Served
+		err    error
+	}
+	opened := make(chan result, 1)
+	go func() {
+		served, err := open(ctx, s)
+		opened <- result{served, err}
+	}()
+	select {
+	case r := <-opened:
+		return r.served, r.err
+	case <-ctx.Done():
+		return nil, model.ContextError(ctx)
+	}
+}
+
+func open(ctx context.Context, s Source) (*Served, error) {
 	data, err := s.read()
 	if err != nil {
 		return nil, err
@@ -56,14 +80,37 @@ func Open(ctx context.Context, s Source) (*Served, error) {
 	}
 	m, err := onnx.Load(data, s.name())
 	if err != nil {
-		return nil, fmt.Errorf("corrupt or unsupported: %s cannot be served: %w", s, err)
+		return nil, refused(s, model.CauseInvalid, err)
+	}
+	if err := model.ContextError(ctx); err != nil {
+		return nil, err
 	}
 	served := &Served{Model: m, Codec: rows.New(m)}
 	served.Golden, err = golden.Prove(ctx, m, served.Codec)
+	if err == nil && s.RequireGolden && served.Golden.Status != model.GoldenProven {
+		err = &model.Refusal{Cause: model.CauseUnproven, Err: errors.New("it carries no golden rows, and they are demanded")}
+	}
 	if err != nil {
-		return served, fmt.Errorf("golden mismatch: %s does not answer as expected: %w", s, err)
+		return served, refused(s, model.CauseNoAnswer, err)
 	}
 	return served, nil
+}
+
+// maxReason bounds a reason: an error can quote much of a file.
+const maxReason = 2000
+
+// refused is the error for a source that is not served, with its cause, or
+// otherwise with another one. That the context ended is no refusal.
+func refused(s Source, otherwise model.Cause, err error) error {
+	if kind := model.KindOf(err); kind == model.KindCanceled || kind == model.KindDeadline {
+		return err
+	}
+	cause := model.CauseOf(err, otherwise)
+	text := err.Error()
+	if len(text) > maxReason {
+		text = strings.ToValidUTF8(text[:maxReason], "") + "…"
+	}
+	return &model.Refusal{Cause: cause, Err: fmt.Errorf("%s: %s: %s", cause, s, text)}
 }
 
 // String names the source for people.
@@ -90,7 +137,7 @@ func (s Source) read() ([]byte, error) {
 		return nil, fmt.Errorf("missing: %s does not exist", s)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s cannot be opened: %w", s, err)
+		return nil, fmt.Errorf("unreadable: %s cannot be opened: %w", s, err)
 	}
 	defer f.Close()
 	var data []byte
@@ -98,14 +145,14 @@ func (s Source) read() ([]byte, error) {
 	switch {
 	case err != nil:
 	case info.IsDir():
-		return nil, fmt.Errorf("%s is a directory where an ONNX file is needed", s)
+		return nil, fmt.Errorf("unreadable: %s is a directory where an ONNX file is needed", s)
 	case info.Size() > MaxArtifactBytes:
-		return nil, fmt.Errorf("%s has %d bytes, more than the %d that are read", s, info.Size(), MaxArtifactBytes)
+		return nil, fmt.Errorf("unreadable: %s has %d bytes, more than the %d that are read", s, info.Size(), MaxArtifactBytes)
 	default:
 		data, err = io.ReadAll(io.LimitReader(f, MaxArtifactBytes))
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%s cannot be read: %w", s, err)
+		return nil, fmt.Errorf("unreadable: %s cannot be read: %w", s, err)
 	}
 	return data, nil
 }

@@ -1,12 +1,15 @@
 package repository
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/stretchr/testify/require"
 
@@ -82,16 +85,16 @@ func TestOpenFaults(t *testing.T) {
 		want   string
 	}{
 		{"missing", Source{Path: missing}, "missing: the model file " + missing + " does not exist"},
-		{"a folder", Source{Path: folder}, "the model file " + folder + " is a directory where an ONNX file is needed"},
-		{"a path through a file", Source{Path: inside}, "the model file " + inside + " cannot be opened: open " + inside + ": not a directory"},
-		{"corrupt", Source{Path: corrupt}, "corrupt or unsupported: the model file " + corrupt + " cannot be served: not a readable ONNX file: "},
-		{"empty", Source{Path: empty}, "corrupt or unsupported: the model file " + empty + " cannot be served: not an ONNX file: it has no ir_version"},
-		{"too large", Source{Path: large}, "the model file " + large + " has 1073741825 bytes, more than the 1073741824 that are read"},
+		{"a folder", Source{Path: folder}, "unreadable: the model file " + folder + " is a directory where an ONNX file is needed"},
+		{"a path through a file", Source{Path: inside}, "unreadable: the model file " + inside + " cannot be opened: open " + inside + ": not a directory"},
+		{"corrupt", Source{Path: corrupt}, "corrupt: the model file " + corrupt + ": not a readable ONNX file: "},
+		{"empty", Source{Path: empty}, "corrupt: the model file " + empty + ": not an ONNX file: it has no ir_version"},
+		{"too large", Source{Path: large}, "unreadable: the model file " + large + " has 1073741825 bytes, more than the 1073741824 that are read"},
 		{"another digest", Source{Path: whole, Digest: "sha256:0"}, "digest differs: the model file " + whole + " has " + onnx.Digest(artifacts.Iris) + " and sha256:0 is demanded"},
 		{"another digest comes before corrupt", Source{Path: empty, Digest: "sha256:0"}, "digest differs: the model file " + empty + " has " + onnx.Digest(nil) + " and sha256:0 is demanded"},
-		{"a name that is none", Source{Path: badName}, "corrupt or unsupported: the model file " + badName + ` cannot be served: "no name" is no name for a model: `},
-		{"embedded", Source{Name: "iris", Data: []byte{1}}, "corrupt or unsupported: the embedded model iris cannot be served: not a readable ONNX file: "},
-		{"nothing embedded", Source{Name: "iris"}, "corrupt or unsupported: the embedded model iris cannot be served: not an ONNX file: it has no ir_version"},
+		{"a name that is none", Source{Path: badName}, "invalid: the model file " + badName + `: "no name" is no name for a model: `},
+		{"embedded", Source{Name: "iris", Data: []byte{1}}, "corrupt: the embedded model iris: not a readable ONNX file: "},
+		{"nothing embedded", Source{Name: "iris"}, "corrupt: the embedded model iris: not an ONNX file: it has no ir_version"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			served, err := Open(t.Context(), c.source)
@@ -121,7 +124,7 @@ func TestOpenUnreadable(t *testing.T) {
 		t.Skip("there is no file here that fails when it is read")
 	}
 	_, err := Open(t.Context(), Source{Path: memory})
-	require.ErrorContains(t, err, "the model file "+memory+" cannot be read: read "+memory+": ")
+	require.ErrorContains(t, err, "unreadable: the model file "+memory+" cannot be read: read "+memory+": ")
 }
 
 // TestOpenUnproven: the model comes beside the error, so that what is served
@@ -129,11 +132,82 @@ func TestOpenUnreadable(t *testing.T) {
 func TestOpenUnproven(t *testing.T) {
 	data := changed(t, func(md *onnx.Metadata) { md.Golden.Rows[0].Label = json.RawMessage(`"rose"`) })
 	served, err := Open(t.Context(), Source{Name: "iris", Data: data})
-	require.ErrorContains(t, err, "golden mismatch: the embedded model iris does not answer as expected: golden row 0 (")
-	require.ErrorContains(t, err, "): label rose is expected, and setosa was answered")
+	require.ErrorContains(t, err, "golden mismatch: the embedded model iris: golden row 0 (")
+	require.ErrorContains(t, err, `): label "rose" is expected, and "setosa" was answered`)
 	require.NotNil(t, served)
 	require.Equal(t, model.GoldenFailed, served.Golden.Status)
 	require.Equal(t, "iris", served.Name)
+}
+
+// TestOpenCauses: the reason begins with a word for the cause, and is bounded
+// whatever the file quotes.
+func TestOpenCauses(t *testing.T) {
+	file, err := onnx.Parse(artifacts.Iris)
+	require.NoError(t, err)
+	file.Graph.Nodes[0].OpType = "TreeEnsemble"
+	require.Equal(t, "ai.onnx.ml", file.Graph.Nodes[0].Domain)
+	unsupported := file.Marshal()
+	for _, c := range []struct {
+		name string
+		data []byte
+		want string
+	}{
+		{"not supported", unsupported, `not supported: the embedded model x: operators that are not supported: "ai.onnx.ml.TreeEnsemble"`},
+		{"invalid", changed(t, func(md *onnx.Metadata) { md.Schema.Features = md.Schema.Features[:1] }), "invalid: the embedded model x: the schema names 1 features"},
+		{"a long name", changed(t, func(md *onnx.Metadata) { md.Name = strings.Repeat("é", 1<<20) }), "invalid: the embedded model x: "},
+		{"a long instance", changed(t, func(md *onnx.Metadata) {
+			md.Golden.Rows[0].Instance = json.RawMessage(`["` + strings.Repeat("x", 1<<20) + `"]`)
+		}), "invalid golden rows: the embedded model x: golden row 0 ("},
+		{"a long label", changed(t, func(md *onnx.Metadata) {
+			md.Golden.Rows[0].Label = json.RawMessage(`"` + strings.Repeat("x", 1<<20) + `"`)
+		}), "golden mismatch: the embedded model x: golden row 0 ("},
+		{"nothing to expect", changed(t, func(md *onnx.Metadata) {
+			md.Golden.Rows[0] = model.GoldenRow{Instance: md.Golden.Rows[0].Instance}
+		}), "invalid golden rows: the embedded model x: golden row 0 ("},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, err := Open(t.Context(), Source{Name: "x", Data: c.data})
+			require.ErrorContains(t, err, c.want)
+			require.True(t, strings.HasPrefix(err.Error(), c.want))
+			require.True(t, utf8.ValidString(err.Error()))
+			require.Less(t, len(err.Error()), 2200)
+		})
+	}
+}
+
+// TestRequireGolden: a model of which nothing is proven is served or refused.
+func TestRequireGolden(t *testing.T) {
+	bare := changed(t, func(md *onnx.Metadata) { md.Golden = nil })
+	served, err := Open(t.Context(), Source{Name: "x", Data: bare})
+	require.NoError(t, err)
+	require.Equal(t, model.GoldenUnproven, served.Golden.Status)
+	served, err = Open(t.Context(), Source{Name: "x", Data: bare, RequireGolden: true})
+	require.EqualError(t, err, "unproven: the embedded model x: it carries no golden rows, and they are demanded")
+	require.Equal(t, model.GoldenUnproven, served.Golden.Status)
+	_, err = Open(t.Context(), Source{Name: "x", Data: artifacts.Iris, RequireGolden: true})
+	require.NoError(t, err)
+}
+
+// TestOpenEnds: a context that ends is all that Open waits for; a pipe that
+// nobody writes to is a file that takes for ever.
+func TestOpenEnds(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+	ctx, cancel := context.WithCancel(t.Context())
+	opened := make(chan error, 1)
+	go func() {
+		_, err := Open(ctx, Source{Path: pipe})
+		opened <- err
+	}()
+	cancel()
+	require.Equal(t, model.KindCanceled, model.KindOf(<-opened))
+	// What still reads the pipe ends with it.
+	f, err := os.OpenFile(pipe, os.O_RDWR, 0)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+
+	_, err = Open(ctx, Source{Name: "iris", Data: artifacts.Iris})
+	require.Equal(t, model.KindCanceled, model.KindOf(err))
 }
 
 func TestRepository(t *testing.T) {

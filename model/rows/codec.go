@@ -5,6 +5,7 @@
 package rows
 
 import (
+	"errors"
 	"math"
 	"strconv"
 
@@ -77,6 +78,23 @@ func (r *Request) reset(c *Codec) {
 	r.Form = Single
 	r.Batch.Reset(c.schema)
 	r.Warnings = r.Warnings[:0]
+}
+
+// Locate makes of the row that an error of Model.Predict points at, if it does,
+// a pointer into the body that held the instances. Other errors stay as they are.
+func (r *Request) Locate(err error) error {
+	e, ok := errors.AsType[*model.Error](err)
+	if !ok || e.Pointer == "" {
+		return err
+	}
+	located := *e
+	switch r.Form {
+	case Single:
+		located.Pointer = ""
+	case Instances:
+		located.Pointer = "/instances" + e.Pointer
+	}
+	return &located
 }
 
 // MaxWarnings bounds the warnings of a request: each is far longer than the

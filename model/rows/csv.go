@@ -66,6 +66,12 @@ func NewCSVReader(r io.Reader, c *Codec) (*CSVReader, error) {
 // PassedOver returns the names of the columns that are no features.
 func (v *CSVReader) PassedOver() []string { return v.passed }
 
+// Line returns the line at which the instance that Next read begins.
+func (v *CSVReader) Line() int {
+	line, _ := v.csv.FieldPos(0)
+	return line
+}
+
 // Next reads one instance into req, which it empties first. It returns io.EOF
 // after the last one, and errors that name line and column.
 func (v *CSVReader) Next(req *Request) error {

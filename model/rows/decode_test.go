@@ -414,3 +414,18 @@ func TestDecoderReuse(t *testing.T) {
 		require.Equal(t, []float64{7, 8}, req.Batch.Inputs[0].Float64s)
 	}
 }
+
+// TestLocate: the row that a model points at is an instance of the body.
+func TestLocate(t *testing.T) {
+	for _, c := range []struct {
+		form Form
+		want string
+	}{{Single, ""}, {Array, "/3"}, {Instances, "/instances/3"}} {
+		r := Request{Form: c.form}
+		invalid := &model.Error{Kind: model.KindInvalid, Detail: "no", Pointer: "/3", Got: "that"}
+		require.Equal(t, &model.Error{Kind: model.KindInvalid, Detail: "no", Pointer: c.want, Got: "that"}, r.Locate(fmt.Errorf("node 1: %w", invalid)))
+		require.Equal(t, "/3", invalid.Pointer, "the error may be another's")
+		other := errors.New("other")
+		require.Same(t, other, r.Locate(other))
+	}
+}

@@ -10,7 +10,8 @@ mock_provider "aws" {
 }
 
 variables {
-  project = "123456789012"
+  project           = "123456789012"
+  github_repository = { name = "octo-org/octo-repo", id = 456789, owner_id = 123456 }
 }
 
 run "standard" {
@@ -24,7 +25,7 @@ run "standard" {
     error_message = "two nodes, and nothing on Fargate"
   }
   assert {
-    condition     = aws_ecr_repository.this.image_tag_mutability == "IMMUTABLE"
+    condition     = alltrue([for r in aws_ecr_repository.this : r.image_tag_mutability == "IMMUTABLE"])
     error_message = "a tag means one image for ever"
   }
   assert {
@@ -32,8 +33,8 @@ run "standard" {
     error_message = "whoever makes the cluster may do everything in it"
   }
   assert {
-    condition     = aws_eks_access_policy_association.deployer.access_scope[0].type == "namespace" && length(aws_eks_access_policy_association.deployer.access_scope[0].namespaces) == 5
-    error_message = "the deployer works in the namespaces alone"
+    condition     = { for e, entry in aws_eks_access_entry.deployer : e => one(entry.kubernetes_groups) } == { guide = "cicd-deployer", dev = "cicd-deployer-dev", staging = "cicd-deployer-staging", prod = "cicd-deployer-prod", preview = "cicd-deployer-preview", "clean-up" = "cicd-deployer-clean-up" }
+    error_message = "each deployer has a group of its own, for the Role of its namespace"
   }
   assert {
     condition     = aws_iam_role.balancer.name == "mlops-standard-balancer"
@@ -72,4 +73,12 @@ run "managed" {
     condition     = aws_budgets_budget.this[0].limit_amount == "50" && length(aws_budgets_budget.this[0].notification) == 3
     error_message = "50 dollars, told three times"
   }
+}
+
+run "nobody_deploys_by_default" {
+  command = plan
+  variables {
+    github_repository = null
+  }
+  expect_failures = [aws_iam_openid_connect_provider.github]
 }

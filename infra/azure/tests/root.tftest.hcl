@@ -3,7 +3,8 @@
 mock_provider "azurerm" {}
 
 variables {
-  project = "00000000-0000-0000-0000-000000000001"
+  project           = "00000000-0000-0000-0000-000000000001"
+  github_repository = { name = "octo-org/octo-repo", id = 456789, owner_id = 123456 }
 }
 
 run "standard" {
@@ -26,24 +27,20 @@ run "standard" {
     error_message = "whoever makes the cluster may do everything in it"
   }
   assert {
-    condition = { for key, assignment in azurerm_role_assignment.deployer : key => assignment.role_definition_name } == {
-      registry                 = "AcrPush"
-      address                  = "Azure Kubernetes Service Cluster User Role"
-      "namespace-default"      = "Azure Kubernetes Service RBAC Writer"
-      "namespace-iris-dev"     = "Azure Kubernetes Service RBAC Writer"
-      "namespace-iris-staging" = "Azure Kubernetes Service RBAC Writer"
-      "namespace-iris-prod"    = "Azure Kubernetes Service RBAC Writer"
-      "namespace-iris-preview" = "Azure Kubernetes Service RBAC Writer"
-    }
-    error_message = "the deployer pushes, and writes in the namespaces"
+    condition     = toset([for a in azurerm_role_assignment.deployer : a.role_definition_name]) == toset(["Azure Kubernetes Service Cluster User Role"]) && length(azurerm_role_assignment.deployer) == 6
+    error_message = "a deployer finds the cluster, and has no right in it by that"
+  }
+  assert {
+    condition     = keys(azurerm_role_assignment.push) == ["dev", "guide", "preview", "prod", "staging"] && toset([for a in azurerm_role_assignment.push : a.role_definition_name]) == toset(["AcrPush"])
+    error_message = "the clean-up pushes nothing"
   }
   assert {
     condition     = azurerm_application_insights.this.local_authentication_disabled && keys(azurerm_role_assignment.telemetry) == ["Monitoring Metrics Publisher"]
     error_message = "telemetry comes from the identity alone: k8s/components/aks signs in as it"
   }
   assert {
-    condition     = length(azurerm_federated_identity_credential.telemetry) == 5 && length(azurerm_federated_identity_credential.deployer) == 4
-    error_message = "a credential for each namespace and each environment"
+    condition     = length(azurerm_federated_identity_credential.telemetry) == 5 && length(azurerm_federated_identity_credential.deployer) == 12
+    error_message = "a credential for each namespace, and two for each environment: its subjects"
   }
   assert {
     condition     = length(azurerm_consumption_budget_subscription.this) == 0
@@ -75,4 +72,12 @@ run "managed" {
     condition     = azurerm_consumption_budget_subscription.this[0].amount == 50 && length(azurerm_consumption_budget_subscription.this[0].notification) == 3
     error_message = "50 dollars, told three times"
   }
+}
+
+run "nobody_deploys_by_default" {
+  command = plan
+  variables {
+    github_repository = null
+  }
+  expect_failures = [azurerm_user_assigned_identity.deployer]
 }

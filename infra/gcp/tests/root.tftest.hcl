@@ -7,7 +7,8 @@ mock_provider "google" {
 }
 
 variables {
-  project = "my-mlops-project"
+  project           = "my-mlops-project"
+  github_repository = { name = "octo-org/octo-repo", id = 456789, owner_id = 123456 }
 }
 
 run "standard" {
@@ -21,12 +22,20 @@ run "standard" {
     error_message = "two nodes in all: one in each of two zones"
   }
   assert {
-    condition     = google_artifact_registry_repository.this.docker_config[0].immutable_tags
+    condition     = alltrue([for r in google_artifact_registry_repository.this : r.docker_config[0].immutable_tags])
     error_message = "a tag means one image for ever"
   }
   assert {
-    condition     = length(google_service_account_iam_member.telemetry) == 5 && length(google_service_account_iam_member.deployer) == 4
+    condition     = length(google_service_account_iam_member.telemetry) == 5 && length(google_service_account_iam_member.deployer) == 6
     error_message = "a binding for each namespace and each environment"
+  }
+  assert {
+    condition     = toset([for m in google_project_iam_member.deployer : m.role]) == toset(["roles/container.clusterViewer"])
+    error_message = "a deployer finds the cluster, and has no right in it by that"
+  }
+  assert {
+    condition     = { for e, m in google_artifact_registry_repository_iam_member.deployer : e => m.repository } == { guide = "mlops-images", dev = "mlops-images", staging = "mlops-images", prod = "mlops-images", preview = "mlops-images-previews" }
+    error_message = "previews push elsewhere, and the clean-up nowhere"
   }
   assert {
     condition     = length(google_project_iam_member.admin) == 0
@@ -66,4 +75,12 @@ run "managed" {
     condition     = google_billing_budget.this[0].amount[0].specified_amount[0].units == "50" && length(google_billing_budget.this[0].threshold_rules) == 3
     error_message = "50 dollars, told three times"
   }
+}
+
+run "nobody_deploys_by_default" {
+  command = plan
+  variables {
+    github_repository = null
+  }
+  expect_failures = [google_iam_workload_identity_pool_provider.github]
 }

@@ -8,18 +8,21 @@ variables {
 run "identities" {
   command = plan
   variables {
-    github_repository   = "someone/else"
-    github_environments = ["prod"]
-    namespaces          = ["one", "two"]
+    github_repository = { name = "someone/else", id = 2, owner_id = 1 }
+    environments      = ["prod", "preview"]
   }
   assert {
-    condition     = output.deployer_subjects == { prod = "repo:someone/else:environment:prod" }
-    error_message = "a job is trusted by repository and environment, both in full"
+    condition     = { for e, d in output.deployers : e => join(" ", [d.name, d.role, d.namespace, d.registry]) } == { prod = "cicd-deployer-prod deployer iris-prod images", preview = "cicd-deployer-preview deployer iris-preview previews", "clean-up" = "cicd-deployer-clean-up preview-clean-up iris-preview " }
+    error_message = "each environment has an identity, a namespace and a registry; what removes previews pushes nothing"
+  }
+  assert {
+    condition     = tolist(output.deployers["prod"].subjects) == tolist(["repo:someone/else:environment:prod", "repo:someone@1/else@2:environment:prod"])
+    error_message = "a job is trusted by repository and environment, both in full, in both of GitHub's forms"
   }
   assert {
     condition = output.telemetry_members == {
-      one = "serviceAccount:my-mlops-project.svc.id.goog[one/telemetry-access]"
-      two = "serviceAccount:my-mlops-project.svc.id.goog[two/telemetry-access]"
+      iris-prod    = "serviceAccount:my-mlops-project.svc.id.goog[iris-prod/telemetry-access]"
+      iris-preview = "serviceAccount:my-mlops-project.svc.id.goog[iris-preview/telemetry-access]"
     }
     error_message = "one binding for each namespace"
   }
@@ -28,8 +31,16 @@ run "identities" {
 run "default_namespaces" {
   command = plan
   assert {
-    condition     = toset(output.namespaces) == toset(["default", "iris-dev", "iris-staging", "iris-prod", "iris-preview"])
+    condition     = output.namespaces == ["default", "iris-dev", "iris-staging", "iris-prod", "iris-preview"]
     error_message = "the guide's namespace and those of the overlays"
+  }
+}
+
+run "names_fit" {
+  command = plan
+  assert {
+    condition     = alltrue([for d in output.deployers : length(d.name) >= 6 && length(d.name) <= 30])
+    error_message = "Google Cloud's service accounts have 6 to 30 letters"
   }
 }
 
@@ -157,25 +168,33 @@ run "refuses_one_zone" {
 run "refuses_a_repository_with_a_wildcard" {
   command = plan
   variables {
-    github_repository = "tepalhq/*"
+    github_repository = { name = "tepalhq/*", id = 2, owner_id = 1 }
   }
   expect_failures = [var.github_repository]
 }
 
-run "refuses_an_environment_with_a_wildcard" {
+run "refuses_ids_that_nobody_has" {
   command = plan
   variables {
-    github_environments = ["*"]
+    github_repository = { name = "someone/else", id = 0, owner_id = 1 }
   }
-  expect_failures = [var.github_environments]
+  expect_failures = [var.github_repository]
 }
 
-run "refuses_a_namespace_that_ends_a_name" {
+run "refuses_an_environment_that_nothing_deploys_to" {
   command = plan
   variables {
-    namespaces = ["prod/telemetry-access]"]
+    environments = ["*"]
   }
-  expect_failures = [var.namespaces]
+  expect_failures = [var.environments]
+}
+
+run "refuses_an_environment_twice" {
+  command = plan
+  variables {
+    environments = ["prod", "prod"]
+  }
+  expect_failures = [var.environments]
 }
 
 run "refuses_a_network_of_another_size" {
@@ -217,5 +236,5 @@ run "refuses_a_registry_that_azure_does_not_take" {
     project  = "00000000-0000-0000-0000-000000000001"
     registry = "mlops-images"
   }
-  expect_failures = [output.registry]
+  expect_failures = [output.registries]
 }

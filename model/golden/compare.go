@@ -1,0 +1,192 @@
+package golden
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+
+	"github.com/tepalhq/tepal/model"
+)
+
+// mostTolerance is the largest tolerance that still tells a right answer from a
+// wrong one.
+const mostTolerance = 0.1
+
+// check sees to it that there is something to prove in each row. It returns the
+// floor of each target, the size that values below it are taken to have when
+// the tolerance is a share of them: the largest that is expected, and 1 at most.
+func check(s *model.Schema, g *model.Golden) (floors []float64, err error) {
+	if !(g.Tolerance >= 0 && g.Tolerance <= mostTolerance) {
+		return nil, fmt.Errorf("the tolerance is %v, and has to be from 0 to %v: above that, wrong answers pass", g.Tolerance, mostTolerance)
+	}
+	for i := range g.Rows {
+		row := &g.Rows[i]
+		if err := checkRow(s, row); err != nil {
+			return nil, fmt.Errorf("golden row %d (%s): %w", i, clip(row.Instance), err)
+		}
+		for target, v := range row.Value {
+			if target == len(floors) {
+				floors = append(floors, 0)
+			}
+			if !math.IsNaN(v) {
+				floors[target] = min(max(floors[target], math.Abs(v)), 1)
+			}
+		}
+	}
+	return floors, nil
+}
+
+func checkRow(s *model.Schema, row *model.GoldenRow) error {
+	if !expectsLabel(row) && !row.Probabilities.Any() && !row.Value.Any() {
+		return errors.New("it expects nothing")
+	}
+	if classes := s.Classes.Len(); row.Probabilities.Any() && len(row.Probabilities) != classes {
+		return fmt.Errorf("it has %d probabilities for %d classes", len(row.Probabilities), classes)
+	}
+	return nil
+}
+
+// expectsLabel: null expects nothing.
+func expectsLabel(row *model.GoldenRow) bool {
+	return len(row.Label) > 0 && string(row.Label) != "null"
+}
+
+// prediction is one answer as a client reads it.
+type prediction struct {
+	Label         json.RawMessage     `json:"label"`
+	Probabilities map[string]*float64 `json:"probabilities"`
+	Value         json.RawMessage     `json:"value"`
+}
+
+// compare checks all that the golden row tells of its answer.
+func (p *prover) compare(want *model.GoldenRow, answer json.RawMessage, floors []float64) error {
+	var got prediction
+	if err := json.Unmarshal(answer, &got); err != nil {
+		return fmt.Errorf("the answer cannot be read: %w", err)
+	}
+	if expectsLabel(want) && !sameLabel(want.Label, got.Label) {
+		return fmt.Errorf("label %s is expected, and %s was answered", clip(want.Label), answered(got.Label))
+	}
+	tolerance := p.model.Golden.Tolerance
+	if want.Probabilities.Any() {
+		for i, v := range want.Probabilities {
+			class := p.model.Schema.Classes.Text(i)
+			if err := near(v, got.Probabilities[class], tolerance); err != nil {
+				return fmt.Errorf("probability of %.64q: %w", class, err)
+			}
+		}
+	}
+	if !want.Value.Any() {
+		return nil
+	}
+	values := got.values()
+	if len(values) != len(want.Value) {
+		return fmt.Errorf("%d values are expected, and %s was answered", len(want.Value), answered(got.Value))
+	}
+	for i, v := range want.Value {
+		if err := near(v, values[i], tolerance*max(math.Abs(v), floors[i])); err != nil {
+			return fmt.Errorf("value %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+func answered(raw json.RawMessage) string {
+	if len(raw) == 0 || string(raw) == "null" {
+		return "none"
+	}
+	return clip(raw)
+}
+
+// values returns the value of a regression as a list, whatever its form; nil
+// stands for what is no number.
+func (p *prediction) values() []*float64 {
+	var list []*float64
+	if json.Unmarshal(p.Value, &list) == nil && list != nil {
+		return list
+	}
+	var one *float64
+	_ = json.Unmarshal(p.Value, &one)
+	return []*float64{one}
+}
+
+// near compares a number; NaN expects nothing.
+func near(want float64, got *float64, tolerance float64) error {
+	switch {
+	case math.IsNaN(want):
+		return nil
+	case got == nil:
+		return fmt.Errorf("%v is expected within %.3g, and none was answered", want, tolerance)
+	case !(math.Abs(want-*got) <= tolerance):
+		return fmt.Errorf("%v is expected within %.3g, and %v was answered", want, tolerance, *got)
+	default:
+		return nil
+	}
+}
+
+// sameLabel compares two labels as values. Trainers call a class 1, 1.0, true
+// or "1", and exporters write what ONNX can hold, an integer or a text. Two
+// texts are the same letter by letter.
+func sameLabel(want, got json.RawMessage) bool {
+	a, b := labelOf(want), labelOf(got)
+	if a == nil || b == nil {
+		return false
+	}
+	textA, bothA := a.(string)
+	textB, bothB := b.(string)
+	if bothA && bothB {
+		return textA == textB
+	}
+	x, isX := numberOf(a)
+	y, isY := numberOf(b)
+	return isX && isY && x == y
+}
+
+// labelOf reads a label; nil when there is none. Numbers keep all their digits.
+func labelOf(raw json.RawMessage) any {
+	var label any
+	decoder := json.NewDecoder(bytes.NewReader(raw))
+	decoder.UseNumber()
+	if decoder.Decode(&label) != nil {
+		return nil
+	}
+	return label
+}
+
+// numberOf is a label as a number that can be compared: an integer, so that two
+// long ones are not taken for one, or a number with a fraction.
+func numberOf(label any) (any, bool) {
+	switch v := label.(type) {
+	case bool:
+		if v {
+			return int64(1), true
+		}
+		return int64(0), true
+	case json.Number:
+		return number(v.String())
+	case string:
+		if v == "True" || v == "False" || v == "true" || v == "false" {
+			return numberOf(strings.EqualFold(v, "true"))
+		}
+		return number(v)
+	default:
+		return nil, false
+	}
+}
+
+func number(text string) (any, bool) {
+	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+		return n, true
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	// From there on a double may stand for a neighbour of what was written.
+	const inexact = 1 << 53
+	if v == math.Trunc(v) && math.Abs(v) < inexact {
+		return int64(v), err == nil
+	}
+	return v, err == nil
+}
