@@ -53,7 +53,7 @@ const tools = "awk bash basename cat chmod cksum cp cut date dirname grep head j
 // stub records itself and gives the first answer whose pattern fits. Terraform itself plans the settings, but for the same
 // ones once alone: an answer is kept by the arguments, without the folders of one run, and by the file of variables.
 const stub = `#!/bin/bash
-line="$(basename "$0") $*"
+line="${0##*/} $*"
 case "$line" in
 "terraform -chdir="*/settings*)
   terraform=%q kept=%q last=${!#}
