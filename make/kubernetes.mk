@@ -1,14 +1,14 @@
-##@ Kubernetes (docs/kubernetes.md; ENV=guide|dev|staging|prod|preview)
+##@ Kubernetes (docs/kubernetes.md; CLUSTER=gke-autopilot|gke-standard|eks|aks|kind ENV=guide|dev|staging|prod|preview)
 # What the scripts read of make's own variables; those of the environment they see.
-export ENV IMAGE PR COMPONENTS CANARY CLOUD_PROJECT_ID CLUSTER_NAME CLUSTER_REGION AWS_ACCOUNT_ID AWS_REGION \
+export ENV CLUSTER IMAGE PR COMPONENTS CANARY CLOUD_PROJECT_ID CLUSTER_NAME CLUSTER_REGION AWS_ACCOUNT_ID AWS_REGION \
 	AZURE_CLIENT_ID GATEWAY_CLASS OTLP_ENDPOINT PROMETHEUS DEPLOY_TIMEOUT SMOKE_BODY SMOKE_EXPECT URL_TIMEOUT DRY_RUN
 
 .PHONY: manifests
-manifests: ## Print the manifests of ENV with IMAGE, and COMPONENTS
+manifests: ## Print the manifests of CLUSTER, a composition, in ENV with IMAGE
 	@scripts/manifests.sh
 
 .PHONY: deploy
-deploy: ##* Apply the manifests of ENV, wait, ask for a prediction, and undo the rollout if either fails (needs kubectl and curl)
+deploy: ##* Apply the manifests of CLUSTER in ENV, wait, ask for a prediction, and undo the rollout if either fails (needs kubectl and curl)
 	@scripts/deploy.sh
 
 .PHONY: undeploy
@@ -16,7 +16,7 @@ undeploy: ##* Delete what deploy has made, but for namespace and service account
 	@scripts/undeploy.sh
 
 .PHONY: test-k8s
-test-k8s: ## Build, decode, lint every overlay and choice of components; the scripts against a recording kubectl (needs curl)
+test-k8s: ## Build, decode, lint every composition; the scripts against a recording kubectl (needs curl)
 	scripts/k8s-generate.sh --check
 	cd k8s/test && go test -shuffle=on ./...
 

@@ -14,6 +14,12 @@ oracle-check: .venv/oracle ## See that they still answer as recorded
 	.venv/oracle/bin/python $(ORACLE)/oracle.py --check
 	.venv/oracle/bin/python $(DRIFT)/psi.py --check
 
+.venv/openmetrics: telemetry/testdata/requirements.txt
+
+.PHONY: openmetrics-check
+openmetrics-check: build .venv/openmetrics ## See that the strict parser of Prometheus's client for Python reads /metrics
+	.venv/openmetrics/bin/python telemetry/testdata/openmetrics.py bin/tepal
+
 .venv/w3c: telemetry/w3ctest/requirements.txt
 
 .PHONY: test-w3c

@@ -9,12 +9,13 @@ source scripts/k8s.bash
 
 usage() {
   cat <<'USAGE'
-Usage: ENV=prod IMAGE=REPOSITORY@sha256:DIGEST [VARIABLE=VALUE…] scripts/deploy.sh
+Usage: ENV=prod CLUSTER=gke-autopilot IMAGE=REPOSITORY@sha256:DIGEST [VARIABLE=VALUE…] scripts/deploy.sh
 
 Variables are those of scripts/manifests.sh, and
 
   KUBECONFIG      the cluster
-  DEPLOY_TIMEOUT  seconds that a rollout may take, and its undoing again (330)
+  DEPLOY_TIMEOUT  seconds that a rollout may take, and its undoing again (30 more
+                  than its progressDeadlineSeconds, so that Kubernetes says why)
   SMOKE_BODY      what is posted to /predict (an Iris setosa)
   SMOKE_EXPECT    what the answer must contain ("label":"setosa")
   DRY_RUN         1 prints the commands alone
@@ -116,8 +117,6 @@ fail() { # WHAT
 
 no_arguments "$@"
 names
-# Above progressDeadlineSeconds, so that Kubernetes gets to say why.
-: "${DEPLOY_TIMEOUT:=330}"
 : "${SMOKE_BODY:={\"sepal_length\":5.1,\"sepal_width\":3.5,\"petal_length\":1.4,\"petal_width\":0.2\}}"
 : "${SMOKE_EXPECT:=\"label\":\"setosa\"}"
 
@@ -126,6 +125,8 @@ forward=
 trap '[ -z "$forward" ] || kill "$forward" 2>/dev/null || true; rm -rf "$dir"' EXIT
 manifests=$dir/manifests.yaml
 scripts/manifests.sh >"$manifests"
+! grep -q 'image: registry\.invalid/' "$manifests" || die 'IMAGE is missing: REPOSITORY@sha256:DIGEST or REPOSITORY:TAG'
+: "${DEPLOY_TIMEOUT:=$(awk '$1 == "progressDeadlineSeconds:" && $2 > most {most = $2} END {print most + 30}' "$manifests")}"
 
 before=
 [ "${DRY_RUN:-}" = 1 ] || before=$(revision) || die 'the cluster does not answer: see KUBECONFIG, kubectl cluster-info'

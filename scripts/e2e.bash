@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What the checks of scripts/e2e.sh have in common; each sources it.
 # shellcheck disable=SC2034 # used by whoever sources it
-export ENV=dev COMPONENTS=onprem
+export ENV=dev CLUSTER=kind COMPONENTS=
 # shellcheck source=scripts/k8s.bash
 source scripts/k8s.bash
 names
@@ -52,11 +52,28 @@ pods_of() { # IMAGE
     jq -r --arg image "$1" '.items[] | select(.metadata.deletionTimestamp == null and .spec.containers[0].image == $image) | .metadata.name'
 }
 
-# settled is true when just so many pods are there, those that end included, and all are ready.
-settled() { # COUNT
+# ready prints those that are ready, likewise.
+ready() {
   kube get pods --selector "$labels" --output json |
-    jq -e --argjson count "$1" '(.items | length) == $count and all(.items[];
+    jq -r '.items[] | select(.metadata.deletionTimestamp == null and any(.status.conditions[]?; .type == "Ready" and .status == "True")) | .metadata.name'
+}
+
+# settled is true when every pod is ready and none is about to end. How many they are is the autoscaler's to say: two or
+# more, unless a number is given.
+settled() { # [COUNT]
+  kube get pods --selector "$labels" --output json |
+    jq -e --argjson count "${1:-null}" '(.items | length) as $all | (if $count then $all == $count else $all >= 2 end) and all(.items[];
       .metadata.deletionTimestamp == null and any(.status.conditions[]?; .type == "Ready" and .status == "True"))'
+}
+
+# wanted is true when the autoscaler wants so many.
+wanted() { # COUNT
+  [ "$(kube get deployment "$deployment" --output 'jsonpath={.spec.replicas}')" = "$1" ]
+}
+
+# templates prints the hash of each template that a pod was made from: one for each revision with pods.
+templates() {
+  kube get pods --selector "$labels" --output 'jsonpath={range .items[*]}{.metadata.labels.pod-template-hash}{"\n"}{end}' | sort -u
 }
 
 # containers prints what each container is and how often it was restarted.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Shows on a real cluster what docs/reliability.md promises: builds images, brings them to the nodes, deploys the overlay
-# dev, and runs each check of scripts/e2e. Ends with `N passed, N failed`, and with 0 only when none failed.
+# Shows on a real cluster what docs/reliability.md promises: builds images, brings them to the nodes, deploys the
+# composition kind in the environment dev, and runs each check of scripts/e2e. Ends with `N passed, N failed`, and with 0 only when none failed.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 # shellcheck source=scripts/e2e.bash

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/k8s.bash
 source scripts/k8s.bash
 
-usage() { echo 'Usage: ENV=preview PR=12 [COMPONENTS=…] [DRY_RUN=1] scripts/undeploy.sh'; }
+usage() { echo 'Usage: ENV=preview PR=12 [CLUSTER=…] [COMPONENTS=…] [DRY_RUN=1] scripts/undeploy.sh'; }
 no_arguments "$@"
 
 run() { # COMMAND…
@@ -18,7 +18,7 @@ names
 manifests=$(mktemp)
 trap 'rm -f "$manifests"' EXIT
 # No image is needed to know the names.
-IMAGE=registry.invalid/iris:none CANARY=registry.invalid/iris:none scripts/manifests.sh >"$manifests"
+CANARY=registry.invalid/iris:none scripts/manifests.sh >"$manifests"
 run kubectl delete --ignore-not-found --selector '!shared' --filename "$manifests"
 # Those of earlier rollouts, which have other names.
 run kubectl -n "$namespace" delete configmap --selector "app=iris-classifier${suffix:+,instance=${suffix#-}}"

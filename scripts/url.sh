@@ -51,7 +51,7 @@ case $type in
 LoadBalancer) balancer ;;
 NodePort) node_port ;;
 *)
-  echo "url: $service is reachable in the cluster alone ($type): add COMPONENTS=onprem or a cloud's, or" \
+  echo "url: $service is reachable in the cluster alone ($type): deploy with CLUSTER=kind or a cloud's, or" \
     "kubectl -n $namespace port-forward service/$service 8000:80" >&2
   exit 1
   ;;

@@ -1,7 +1,6 @@
 package telemetry
 
 import (
-	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -9,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"go.opentelemetry.io/otel/trace"
 )
 
 // Bounds, in bytes, on what a caller chooses and a log line repeats.
@@ -47,13 +44,26 @@ func (a *AccessLog) UnmarshalText(text []byte) error {
 }
 
 // wants reports whether a request gets a line.
-func (a AccessLog) wants(o outcome, id trace.TraceID) bool {
-	return o.severity >= a.always || a.Slow > 0 && o.latency >= a.Slow || a.share.Includes(id)
+func (a AccessLog) wants(o outcome, drawn lot) bool {
+	return o.severity >= a.always || a.Slow > 0 && o.latency >= a.Slow || a.share.holds(drawn)
 }
 
-// Share is a part of all traces, chosen by the trace's id as OTEL_TRACES_SAMPLER=traceidratio chooses: of two shares the
-// smaller is part of the larger, and a trace that is sampled at 1 % is among those whose requests are logged at 1 %.
-type Share struct{ bound uint64 }
+// Share is a part of all requests, drawn by chance: no caller can choose to be in it. A request has one lot for all shares,
+// so of two shares the smaller is part of the larger, and requests whose traces are sampled at 1 % are among those that are
+// logged at 1 %. The zero value is none.
+type Share struct{ bound lot }
+
+// everything is the share of all requests.
+func everything() Share { return Share{1 << 63} }
+
+// shareOf reads a number from 0 to 1.
+func shareOf(text string) (Share, bool) {
+	share, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(share >= 0 && share <= 1) {
+		return Share{}, false
+	}
+	return Share{lot(share * (1 << 63))}, true
+}
 
 // UnmarshalText reads off, or sampled: and a number from 0 to 1.
 func (s *Share) UnmarshalText(text []byte) error {
@@ -62,24 +72,27 @@ func (s *Share) UnmarshalText(text []byte) error {
 		return nil
 	}
 	number, ok := strings.CutPrefix(string(text), "sampled:")
-	share, err := strconv.ParseFloat(number, 64)
-	if !ok || err != nil || !(share >= 0 && share <= 1) {
+	if ok {
+		*s, ok = shareOf(number)
+	}
+	if !ok {
 		return fmt.Errorf("%q is neither off nor sampled:SHARE with a share from 0 to 1", text)
 	}
-	s.bound = uint64(share * (1 << 63))
 	return nil
 }
 
-// Draw reports whether chance picks this one: for what a caller, who may choose the trace's id, must not decide.
-func (s Share) Draw() bool { return s.bound > 0 && rand.Uint64()>>1 < s.bound }
+// Draw reports whether chance picks this one.
+func (s Share) Draw() bool { return s.bound > 0 && s.holds(draw()) }
 
-// Includes reports whether the trace of that id is in the share.
-func (s Share) Includes(id trace.TraceID) bool { return binary.BigEndian.Uint64(id[8:])>>1 < s.bound }
+func (s Share) holds(drawn lot) bool { return drawn < s.bound }
+
+// draw returns any lot.
+func draw() lot { return lot(rand.Uint64() >> 1) }
 
 // log writes the line of this request, if it gets one.
 func (x *exchange) log(o outcome) {
 	t, r := x.layer.t, x.request
-	if t.lines == nil || !t.lines.Enabled(r.Context(), o.severity) || !t.accessLog.wants(o, x.span.TraceID()) {
+	if t.lines == nil || !t.lines.Enabled(r.Context(), o.severity) || !t.accessLog.wants(o, x.lot) {
 		return
 	}
 	ip, _ := splitHostPort(r.RemoteAddr)

@@ -27,9 +27,9 @@ func TestTraceExporterNames(t *testing.T) {
 		clearOTel(t)
 		t.Setenv(envExporter, tt.exporter)
 		t.Setenv(envEndpoint, tt.endpoint)
-		got, err := traceExporterNames()
-		require.NoError(t, err)
-		assert.Equal(t, tt.want, got, tt.exporter)
+		s := readSettings()
+		require.NoError(t, s.err())
+		assert.Equal(t, tt.want, s.exporters, tt.exporter)
 	}
 }
 

@@ -12,6 +12,8 @@ import (
 
 	"github.com/rs/zerolog"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/tepalhq/tepal/printable"
 )
 
 // LogOptions says how NewLogger writes.
@@ -41,6 +43,7 @@ type LogOptions struct {
 // key, the last counts. An attribute at the top level that has the name of one of the format's own fields is written
 // with an underscore appended to it. Durations are decimal seconds with an s ("0.0025s"), errors are their text, NaN
 // and the infinities are strings, and what cannot be written as JSON is replaced by a string that starts with "!ERROR: ".
+// Characters that are not printable are escaped, so that no text drives the terminal that a log is read on.
 //
 // When w is a [LogBuffer], lines of requests and lines below WARN never wait for it; one at WARN or worse that is no
 // request's waits until it is written, for a second at most. A LogBuffer counts what cannot be written; for other writers
@@ -48,9 +51,9 @@ type LogOptions struct {
 func NewLogger(w io.Writer, opts LogOptions) *slog.Logger {
 	form := func(w io.Writer) zerolog.Logger {
 		if opts.Format == FormatConsole {
-			w = console{out: w, color: !opts.NoColor}
+			return zerolog.New(console{out: w, color: !opts.NoColor})
 		}
-		return zerolog.New(w)
+		return zerolog.New(escapes{w})
 	}
 	h := &logHandler{level: opts.Level, project: opts.Project, layout: layoutOf(opts.Format, cmp.Or(opts.Service, serviceName))}
 	if buffer, ok := w.(*LogBuffer); ok {
@@ -60,6 +63,17 @@ func NewLogger(w io.Writer, opts LogOptions) *slog.Logger {
 		h.urgent = h.logger
 	}
 	return slog.New(h)
+}
+
+// escapes is a writer of lines in which what is not printable becomes an escape of JSON.
+type escapes struct{ out io.Writer }
+
+// Write takes a line.
+func (e escapes) Write(line []byte) (int, error) {
+	if _, err := e.out.Write(printable.Bytes(line, "\n")); err != nil {
+		return 0, err
+	}
+	return len(line), nil
 }
 
 // ParseLevel reads the name of a level: debug, info, warn (or warning) or error, in any case.

@@ -50,7 +50,7 @@ type Metrics struct {
 
 // newMetrics registers everything this package measures with the given registry, which must be empty.
 func newMetrics(registry *prometheus.Registry, version, commit string) *Metrics {
-	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(without{collectors.NewGoCollector(), "go_memstats_alloc_bytes"}, collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	c := catalogue{promauto.With(registry)}
 	c.gauge("tepal_build_info", "The build that is running; always 1.", "version", "commit", "goversion").
 		WithLabelValues(labelValue(version), labelValue(commit), runtime.Version()).Set(1)
@@ -84,6 +84,28 @@ func newMetrics(registry *prometheus.Registry, version, commit string) *Metrics 
 	m.declareAdmission(c)
 	m.showZeros()
 	return m
+}
+
+// without is a collector but for one of its metrics. The Go collector has a gauge go_memstats_alloc_bytes beside a counter
+// go_memstats_alloc_bytes_total. In OpenMetrics both are the family go_memstats_alloc_bytes, and a strict parser refuses all
+// metrics for it. The gauge is the one to spare: go_memstats_heap_alloc_bytes is the same number.
+type without struct {
+	prometheus.Collector
+	name string
+}
+
+// Collect implements prometheus.Collector.
+func (w without) Collect(metrics chan<- prometheus.Metric) {
+	all, prefix := make(chan prometheus.Metric), `Desc{fqName: "`+w.name+`",`
+	go func() {
+		defer close(all)
+		w.Collector.Collect(all)
+	}()
+	for metric := range all {
+		if !strings.HasPrefix(metric.Desc().String(), prefix) {
+			metrics <- metric
+		}
+	}
 }
 
 // declareAdmission declares what is read from admission whenever the metrics are, so that keeping it costs a request

@@ -2,6 +2,7 @@ package telemetry
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"runtime"
 	"strings"
@@ -230,4 +231,47 @@ type brokenCollector struct{}
 func (brokenCollector) Describe(chan<- *prometheus.Desc) {}
 func (brokenCollector) Collect(ch chan<- prometheus.Metric) {
 	ch <- prometheus.NewInvalidMetric(prometheus.NewDesc("broken", "", nil, nil), fmt.Errorf("cannot be read"))
+}
+
+// A family of OpenMetrics is named once, whatever the suffixes of its samples: a strict parser refuses all metrics otherwise.
+// testdata/openmetrics.py asks the parser of Prometheus's client for Python.
+func TestOpenMetricsFamiliesAreUnique(t *testing.T) {
+	f := newFixture(t, true)
+	ask(t, f.Route("GET", "/x", http.NotFoundHandler()), "GET", "/x", "")
+	_, body := f.scrape(t, "application/openmetrics-text; version=1.0.0")
+	families, types := map[string]bool{}, 0
+	for line := range strings.Lines(body) {
+		fields := strings.Fields(line)
+		if len(fields) < 4 || fields[0] != "#" || fields[1] != "TYPE" {
+			continue
+		}
+		types++
+		assert.False(t, families[fields[2]], "%s stands twice", fields[2])
+		families[fields[2]] = true
+	}
+	assert.Greater(t, types, 50)
+	for name := range families {
+		for _, suffix := range []string{"_total", "_created", "_bucket", "_count", "_sum", "_info"} {
+			if base, ok := strings.CutSuffix(name, suffix); ok {
+				assert.False(t, families[base], "samples of %s look like those of %s", name, base)
+			}
+		}
+	}
+	assert.Contains(t, body, "go_memstats_heap_alloc_bytes ")
+}
+
+// net/http sends no body to a HEAD, so none is counted.
+func TestAnswersToHeadAreEmpty(t *testing.T) {
+	f := newFixture(t, true)
+	h := f.Route("GET", "/x", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "12345") }))
+	for _, tt := range []struct {
+		method string
+		size   string
+	}{{http.MethodHead, "0"}, {http.MethodGet, "5"}} {
+		ask(t, h, tt.method, "/x", "")
+		lines := f.logs.lines(t)
+		assert.Equal(t, tt.size, httpRequest(t, lines[len(lines)-1])["responseSize"])
+	}
+	_, body := f.scrape(t, "text/plain")
+	assert.Contains(t, body, `http_server_response_body_size_bytes_sum{http_request_method="HEAD",http_response_status_code="200",http_route="/x"} 0`)
 }

@@ -121,7 +121,7 @@ type layer struct {
 func (l *layer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{layer: l, start: time.Now()}
 	x.Context = x.join(r)
-	x.response = response{ResponseWriter: w, ctx: x.Context}
+	x.response = response{ResponseWriter: w, ctx: x.Context, head: r.Method == http.MethodHead}
 	x.request = r.WithContext(x)
 	if r.Body != nil && r.Body != http.NoBody {
 		x.body.ReadCloser = r.Body
@@ -144,6 +144,7 @@ type exchange struct {
 
 	layer     *layer
 	start     time.Time
+	lot       lot               // that shares of the requests are drawn by
 	span      trace.SpanContext // the server's own, or the caller's when tracing is off
 	recording trace.Span        // nil when the trace is not sampled
 	request   *http.Request

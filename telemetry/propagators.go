@@ -9,34 +9,53 @@ import (
 	"strconv"
 	"strings"
 
+	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/tepalhq/tepal/telemetry/tracecontext"
 )
 
-const envPropagators = "OTEL_PROPAGATORS"
-
-// newPropagator reads OTEL_PROPAGATORS, a list. It counts when tracing is off, too: a trace goes through this process
+// readPropagators reads OTEL_PROPAGATORS, a list. It counts when tracing is off, too: a trace goes through this process
 // then, without a span of ours.
-func newPropagator() (propagation.TextMapPropagator, error) {
+func (s *settings) readPropagators() propagation.TextMapPropagator {
 	known := map[string]propagation.TextMapPropagator{
-		"tracecontext": tracecontext.Propagator{}, "baggage": propagation.Baggage{},
+		"tracecontext": tracecontext.Propagator{}, "baggage": quietBaggage{},
 		"b3": b3{}, "b3multi": b3{multi: true}, "gcp_trace": cloudTrace{}, "none": nil, "": nil,
 	}
 	var chosen []propagation.TextMapPropagator
 	for name := range strings.SplitSeq(cmp.Or(env(envPropagators), "tracecontext,baggage"), ",") {
-		name = strings.ToLower(strings.TrimSpace(name))
-		propagator, ok := known[name]
+		propagator, ok := known[strings.ToLower(strings.TrimSpace(name))]
 		if !ok {
-			return nil, fmt.Errorf("%s: unknown propagator %q: expected tracecontext, baggage, b3, b3multi, gcp_trace or none",
-				envPropagators, name)
+			s.fault(envPropagators, "none or a list of: tracecontext, baggage, b3, b3multi, gcp_trace", "what else it names is used")
 		}
 		if propagator != nil && !slices.Contains(chosen, propagator) {
 			chosen = append(chosen, propagator)
 		}
 	}
-	return propagation.NewCompositeTextMapPropagator(chosen...), nil
+	return propagation.NewCompositeTextMapPropagator(chosen...)
+}
+
+// quietBaggage is propagation.Baggage, but for what it cannot read: that reports it, and so a caller's header, to the handler
+// of the SDK's own errors. A caller's fault is nobody's business here.
+type quietBaggage struct{ propagation.Baggage }
+
+// maxBaggage is what the W3C asks to be passed on at least, in bytes; more is not read.
+const maxBaggage = 8192
+
+func (quietBaggage) Extract(ctx context.Context, carrier propagation.TextMapCarrier) context.Context {
+	header := carrier.Get("baggage")
+	if values, ok := carrier.(propagation.ValuesGetter); ok {
+		header = strings.Join(values.Values("baggage"), ",")
+	}
+	if header == "" || len(header) > maxBaggage {
+		return ctx
+	}
+	members, err := baggage.Parse(header)
+	if err != nil || members.Len() == 0 {
+		return ctx
+	}
+	return baggage.ContextWithBaggage(ctx, members)
 }
 
 // withRemote returns ctx with the remote span, unless the ids are no ids or ctx has a remote span already. So the first

@@ -18,8 +18,9 @@ func carry(t *testing.T, propagators string, in ...string) []string {
 	t.Helper()
 	clearOTel(t)
 	t.Setenv(envPropagators, propagators)
-	p, err := newPropagator()
-	require.NoError(t, err)
+	s := &settings{}
+	p := s.readPropagators()
+	require.Empty(t, s.faults)
 	carrier := propagation.HeaderCarrier{}
 	for _, header := range in {
 		name, value, found := strings.Cut(header, ": ")
@@ -87,17 +88,24 @@ func TestPropagators(t *testing.T) {
 	}
 }
 
-func TestUnknownPropagatorsAreErrors(t *testing.T) {
-	for _, list := range []string{"jaeger", "tracecontext,jaeger"} {
+func TestUnknownPropagatorsAreLeftOut(t *testing.T) {
+	for list, want := range map[string][]string{"jaeger": nil, "tracecontext,jaeger": {"traceparent", "tracestate"}} {
 		for _, disabled := range []string{"", "true"} { // which turns tracing off, and not propagation
 			clearOTel(t)
 			t.Setenv(envDisabled, disabled)
 			t.Setenv(envPropagators, list)
-			_, err := New(t.Context(), Options{})
-			require.EqualError(t, err,
-				`OTEL_PROPAGATORS: unknown propagator "jaeger": expected tracecontext, baggage, b3, b3multi, gcp_trace or none`)
+			s := readSettings()
+			require.EqualError(t, s.err(), "OTEL_PROPAGATORS is not usable: expected none or a list of: tracecontext, baggage, b3, b3multi, gcp_trace")
+			assert.ElementsMatch(t, want, s.propagator.Fields())
 		}
 	}
+}
+
+func TestBaggageThatCannotBeRead(t *testing.T) {
+	for _, header := range []string{"session=secret\"", "=", "a", "a=b,secret", "a=" + strings.Repeat("b", maxBaggage)} {
+		assert.Empty(t, carry(t, "baggage", "baggage: "+header), header)
+	}
+	assert.Equal(t, []string{inBaggage}, carry(t, "baggage", inBaggage))
 }
 
 // TestB3 has the rules of https://github.com/openzipkin/b3-propagation, by their sections.

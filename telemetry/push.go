@@ -15,20 +15,20 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// newPushExporter builds the exporter that OTEL_METRICS_EXPORTER asks for, or returns nil when it asks for none.
-func newPushExporter(ctx context.Context) (sdkmetric.Exporter, error) {
-	names, err := exporterNames(envMetricsExporter, exporterNone, exporterOTLP)
-	if err != nil || len(names) == 0 {
-		return nil, err
+// newPushExporter builds what sends metrics by OTLP.
+func newPushExporter(ctx context.Context, how otlp) (sdkmetric.Exporter, error) {
+	if how.overGRPC {
+		var options []otlpmetricgrpc.Option
+		if how.timeout > 0 {
+			options = append(options, otlpmetricgrpc.WithTimeout(how.timeout))
+		}
+		return otlpmetricgrpc.New(ctx, options...)
 	}
-	overGRPC, err := otlpOverGRPC(envMetricsProtocol, envMetricsEndpoint)
-	if err != nil {
-		return nil, err
+	var options []otlpmetrichttp.Option
+	if how.timeout > 0 {
+		options = append(options, otlpmetrichttp.WithTimeout(how.timeout))
 	}
-	if overGRPC {
-		return otlpmetricgrpc.New(ctx)
-	}
-	return otlpmetrichttp.New(ctx)
+	return otlpmetrichttp.New(ctx, options...)
 }
 
 // newMeterProvider returns what sends the metrics of /metrics to a collector, again and again and once more when it is

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -29,40 +28,17 @@ type queue struct {
 
 const closed = 1 << 62
 
-// newQueue starts a queue for one exporter. It has room for size spans, those that are being exported included. When
+// newQueue starts a queue for one exporter. It has room for the size in the settings, spans that are being exported included. When
 // abandoned ends, so does an export that is still under way.
-func newQueue(abandoned context.Context, exporter sdktrace.SpanExporter, size int, m *Metrics) *queue {
+func newQueue(abandoned context.Context, exporter sdktrace.SpanExporter, s *settings, m *Metrics) *queue {
 	q := &queue{
-		size:     int64(size),
+		size:     int64(s.queueSize),
 		full:     m.dropped.WithLabelValues("traces", "queue-full"),
 		failed:   m.dropped.WithLabelValues("traces", "export-failed"),
 		shutdown: m.dropped.WithLabelValues("traces", "shutdown"),
 	}
-	q.SpanProcessor = sdktrace.NewBatchSpanProcessor(&queueExporter{exporter, q, abandoned}, sdktrace.WithMaxQueueSize(size))
+	q.SpanProcessor = sdktrace.NewBatchSpanProcessor(&queueExporter{exporter, q, abandoned}, s.batches...)
 	return q
-}
-
-// maxQueueSize bounds what a queue may take: it has its memory from the start.
-const maxQueueSize = 1 << 20
-
-// queueSize reads OTEL_BSP_MAX_QUEUE_SIZE, and checks the other OTEL_BSP_ variables, which the SDK reads: it would take 0
-// or less for any of them, and panic, drop everything or export without a pause.
-func queueSize() (int, error) {
-	size := sdktrace.DefaultMaxQueueSize
-	for _, variable := range []string{envQueueSize, "OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE"} {
-		value := env(variable)
-		if value == "" {
-			continue
-		}
-		n, err := strconv.Atoi(value)
-		if err != nil || n < 1 || variable == envQueueSize && n > maxQueueSize {
-			return 0, fmt.Errorf("%s: %q is no such number: expected one above 0, and a queue of at most %d", variable, value, maxQueueSize)
-		}
-		if variable == envQueueSize {
-			size = n
-		}
-	}
-	return size, nil
 }
 
 // OnEnd queues a span, or counts it as dropped. It never waits.
@@ -88,7 +64,7 @@ func (q *queue) OnEnd(span sdktrace.ReadOnlySpan) {
 
 // Shutdown exports what is queued. It returns when that is done or when ctx ends; what is left then is given up.
 func (q *queue) Shutdown(ctx context.Context) error {
-	err := q.SpanProcessor.Shutdown(ctx)
+	err := plainly(q.SpanProcessor.Shutdown(ctx))
 	q.closing.Do(func() {
 		if left := q.pending.Add(closed) - closed; left > 0 {
 			q.shutdown.Add(float64(left))

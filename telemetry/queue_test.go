@@ -47,7 +47,7 @@ func newQueueFixture(t *testing.T, size int, export exporterFunc) queueFixture {
 	abandoned, abandon := context.WithCancel(context.Background())
 	t.Cleanup(abandon)
 	m := newMetrics(prometheus.NewRegistry(), "", "")
-	return queueFixture{newQueue(abandoned, export, size, m), m, abandon}
+	return queueFixture{newQueue(abandoned, export, &settings{queueSize: size, batches: []sdktrace.BatchSpanProcessorOption{sdktrace.WithMaxQueueSize(size)}}, m), m, abandon}
 }
 
 func (f queueFixture) end(n int) {

@@ -10,7 +10,8 @@ import (
 // the connection can do through Unwrap.
 type response struct {
 	http.ResponseWriter
-	ctx context.Context // the request's, as it was before the handler could give it a deadline
+	ctx  context.Context // the request's, as it was before the handler could give it a deadline
+	head bool            // the request is a HEAD, whose answer net/http sends without its body
 
 	status     int   // 0 until it is sent
 	size       int64 // bytes of the body
@@ -27,7 +28,9 @@ func (w *response) WriteHeader(status int) {
 func (w *response) Write(p []byte) (int, error) {
 	w.sending(http.StatusOK)
 	n, err := w.ResponseWriter.Write(p)
-	w.size += int64(n)
+	if !w.head {
+		w.size += int64(n)
+	}
 	return n, err
 }
 

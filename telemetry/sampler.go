@@ -1,68 +1,50 @@
 package telemetry
 
 import (
-	"cmp"
-	"context"
-	"fmt"
-	"strconv"
-	"strings"
+	"encoding/binary"
 
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// sampling says which traces are recorded. It is data and not only a sampler of the SDK, so that a request can be told
-// that it will not be sampled before anything is made for it.
+// sampling says which traces are recorded. A request is told by decide before anything is made for it; ShouldSample is for
+// the SDK, and follows that decision.
 type sampling struct {
-	parentBased bool             // a caller that is in a trace decides
-	root        sdktrace.Sampler // decides otherwise
+	share       Share // of the traces that begin here, and the most of those that strangers continue
+	parentBased bool  // a caller that is in a trace decides, as far as it is trusted
+	trusted     bool  // callers are
 }
 
-// newSampling reads OTEL_TRACES_SAMPLER and its argument. The SDK would do so too, but it falls back to sampling
-// everything when it does not understand them.
-func newSampling() (sampling, error) {
-	name := strings.ToLower(cmp.Or(env(envSampler), "parentbased_always_on"))
-	root, parentBased := strings.CutPrefix(name, "parentbased_")
-	s := sampling{parentBased: parentBased}
-	var err error
-	switch root {
-	case "always_on":
-		s.root = sdktrace.AlwaysSample()
-	case "always_off":
-		s.root = sdktrace.NeverSample()
-	case "traceidratio":
-		s.root, err = newRatioSampler()
-	default:
-		err = fmt.Errorf("%s: unknown sampler %q: expected always_on, always_off, traceidratio, parentbased_always_on, "+
-			"parentbased_always_off or parentbased_traceidratio", envSampler, name)
-	}
-	return s, err
-}
+// lot is the number by which a share is drawn: a Share holds the lowest of all lots.
+type lot uint64
 
-func newRatioSampler() (sdktrace.Sampler, error) {
-	arg := cmp.Or(env(envSamplerArg), "1")
-	ratio, err := strconv.ParseFloat(arg, 64)
-	if err != nil || !(ratio >= 0 && ratio <= 1) {
-		return nil, fmt.Errorf("%s: %q is no ratio: expected a number from 0 to 1", envSamplerArg, arg)
-	}
-	return sdktrace.TraceIDRatioBased(ratio), nil
-}
+// lotOf is the lot of a trace whose id nobody chose. OTEL_TRACES_SAMPLER=traceidratio takes the same bits.
+func lotOf(id trace.TraceID) lot { return lot(binary.BigEndian.Uint64(id[8:]) >> 1) }
 
-// sampler returns the SDK's sampler that decides like this.
-func (s sampling) sampler() sdktrace.Sampler {
-	if s.parentBased {
-		return sdktrace.ParentBased(s.root)
-	}
-	return s.root
-}
-
-// decide reports whether the sampler would record the span of a request in the trace id. The parent is the caller's span
-// as its headers tell it; the zero value when they tell none. It does not allocate.
-func (s sampling) decide(parent trace.SpanContext, id trace.TraceID) bool {
-	if s.parentBased && parent.IsValid() {
+// decide reports whether a request is recorded. The parent is the caller's span as its headers tell it; without one it has
+// a trace id alone. A caller that is not trusted can ask to be left out, and not to be let in: the lot is drawn without it.
+func (s sampling) decide(parent trace.SpanContext, drawn lot) bool {
+	switch {
+	case !parent.IsValid():
+	case s.parentBased && s.trusted:
 		return parent.IsSampled()
+	case s.parentBased && !parent.IsSampled():
+		return false
+	case s.trusted:
+		drawn = lotOf(parent.TraceID()) // as all services on the way draw
 	}
-	// The SDK's own root samplers look at nothing else, but for the tracestate that they pass on.
-	result := s.root.ShouldSample(sdktrace.SamplingParameters{ParentContext: context.Background(), TraceID: id})
-	return result.Decision == sdktrace.RecordAndSample
+	return s.share.holds(drawn)
 }
+
+// ShouldSample implements sdktrace.Sampler: a span below another is recorded when that one is, and one without is drawn.
+func (s sampling) ShouldSample(p sdktrace.SamplingParameters) sdktrace.SamplingResult {
+	parent := trace.SpanContextFromContext(p.ParentContext)
+	result := sdktrace.SamplingResult{Decision: sdktrace.Drop, Tracestate: parent.TraceState()}
+	if parent.IsSampled() || !parent.IsValid() && s.share.holds(lotOf(p.TraceID)) {
+		result.Decision = sdktrace.RecordAndSample
+	}
+	return result
+}
+
+// Description implements sdktrace.Sampler.
+func (s sampling) Description() string { return "tepal" }

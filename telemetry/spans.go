@@ -91,27 +91,45 @@ func (x *exchange) join(r *http.Request) context.Context {
 	t := x.layer.t
 	ctx := t.extract(r)
 	parent := trace.SpanContextFromContext(ctx)
-	if !t.tracing && parent.IsValid() {
-		x.span = parent // handed on as it came
-		return ctx
-	}
 	begins := !parent.IsValid()
 	if begins {
 		parent = trace.NewSpanContext(trace.SpanContextConfig{TraceID: newTraceID(), TraceFlags: trace.FlagsRandom})
+		x.lot = lotOf(parent.TraceID())
+	} else {
+		x.lot = draw() // since the caller chose the id
 	}
-	if !t.tracing || !t.sampling.decide(parent, parent.TraceID()) {
+	switch {
+	case !t.tracing && !begins:
+		x.span = parent // handed on as it came
+		return ctx
+	case !t.tracing || !t.sampling.decide(parent, x.lot):
 		x.span = parent.WithSpanID(newSpanID()).WithTraceFlags(parent.TraceFlags().WithSampled(false)).WithRemote(false)
 		return trace.ContextWithSpanContext(ctx, x.span)
-	}
-	if begins {
-		// The SDK takes the trace id of a parent that has no span id, and does not take it for a parent.
-		ctx = trace.ContextWithSpanContext(ctx, parent)
+	case begins || !parent.IsSampled() || !t.sampling.trusted && parent.TraceState().Len() > 0:
+		// The SDK takes the trace id of a parent that has no span id, and does not take it for a parent. The flag is how its
+		// sampler learns what has been decided.
+		if !t.sampling.trusted {
+			parent = parent.WithTraceState(bounded(parent.TraceState()))
+		}
+		ctx = trace.ContextWithSpanContext(ctx, parent.WithTraceFlags(parent.TraceFlags().WithSampled(true)))
 	}
 	//nolint:spancheck // endSpan ends it.
 	ctx, span := t.tracer.Start(ctx, x.layer.endpoint.spanName(r.Method), trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(x.start))
 	x.span, x.recording = span.SpanContext(), span
 	x.record.sampled = x
 	return ctx //nolint:spancheck // endSpan ends it.
+}
+
+// maxStrangersState is the longest tracestate of a caller that is not trusted that is kept with a span, in bytes; the W3C
+// asks for as much at least.
+const maxStrangersState = 512
+
+// bounded returns the state, or none when it is too long to be kept for a stranger.
+func bounded(state trace.TraceState) trace.TraceState {
+	if len(state.String()) > maxStrangersState {
+		return trace.TraceState{}
+	}
+	return state
 }
 
 // extract reads what the caller says of its trace. Most callers say nothing, and that costs nothing.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -105,11 +106,13 @@ func TestServerSpanIsThatOfOtelhttp(t *testing.T) {
 	}
 }
 
-// Whether a request is sampled, and what is handed on of its trace, is what the SDK would say.
+// When callers are trusted, whether a request is sampled and what is handed on of its trace is what the SDK would say.
 func TestSamplingIsThatOfOtelhttp(t *testing.T) {
 	sampled, unsampled := exampleTraceparent, strings.TrimSuffix(exampleTraceparent, "01")+"00"
-	for _, name := range []string{"always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio"} {
-		for _, ratio := range []string{"0", "0.7", "1"} { // the example's id is at 0.64
+	for _, ratio := range []string{"0", "0.7", "1"} { // the example's id is at 0.64
+		number, err := strconv.ParseFloat(ratio, 64)
+		require.NoError(t, err)
+		for name, sampler := range samplersOf(number) {
 			for _, traceparent := range []string{"", sampled, unsampled} {
 				t.Run(strings.Join([]string{name, ratio, traceparent}, " "), func(t *testing.T) {
 					if traceparent == "" && ratio == "0.7" {
@@ -127,11 +130,12 @@ func TestSamplingIsThatOfOtelhttp(t *testing.T) {
 						handed = propagation.HeaderCarrier{}
 						propagation.TraceContext{}.Inject(r.Context(), handed)
 					})
-					f := newFixture(t, true, func(*Options) {
+					f := newFixture(t, true, func(o *Options) {
+						o.TrustCallers = true
 						t.Setenv(envSampler, name)
 						t.Setenv(envSamplerArg, ratio)
 					})
-					want := reference(t, f.sampling.sampler(), request(), next)
+					want := reference(t, sampler, request(), next)
 					theirs := handed.Get("traceparent")
 					f.Route("GET", "/predict", next).ServeHTTP(httptest.NewRecorder(), request())
 					ours := handed.Get("traceparent")

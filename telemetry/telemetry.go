@@ -56,6 +56,13 @@ type Options struct {
 	// request's Record. Nil answers a bare 500.
 	OnPanic http.HandlerFunc
 
+	// TrustCallers lets callers decide by their headers which of their requests are recorded. Otherwise their traces are
+	// joined, and no more of them are recorded than of the traces that begin here.
+	TrustCallers bool
+
+	// Strict makes an error of a variable that cannot be used, where New otherwise logs a warning and goes on without it.
+	Strict bool
+
 	// SpanProcessors get every span, beside the exporter that the environment selects. They are shut down by
 	// Shutdown. Tracing is on when there is one, whatever OTEL_TRACES_EXPORTER says, unless OTEL_SDK_DISABLED is true.
 	SpanProcessors []sdktrace.SpanProcessor
@@ -85,8 +92,8 @@ type Telemetry struct {
 }
 
 // New builds a Telemetry from the options and from the OTEL_* variables of the process environment. Nothing is dialled:
-// an exporter whose endpoint is down is no error. A variable whose value is not understood is one, and names the variable
-// and what it accepts.
+// an exporter whose endpoint is down is no error. Nor is a variable whose value is not understood, unless the options are
+// strict: it is a warning that names the variable and what it accepts, and never the value, which may be a secret.
 func New(ctx context.Context, opts Options) (*Telemetry, error) {
 	opts.Logger = cmp.Or(opts.Logger, slog.New(slog.DiscardHandler))
 	opts.Stderr = cmp.Or[io.Writer](opts.Stderr, os.Stderr)
@@ -96,10 +103,7 @@ func New(ctx context.Context, opts Options) (*Telemetry, error) {
 		}
 	}
 
-	propagator, err := newPropagator()
-	if err != nil {
-		return nil, err
-	}
+	settings := readSettings()
 	registry := prometheus.NewRegistry()
 	t := &Telemetry{
 		log:        opts.Logger,
@@ -107,9 +111,8 @@ func New(ctx context.Context, opts Options) (*Telemetry, error) {
 		onPanic:    opts.OnPanic,
 		registry:   registry,
 		metrics:    newMetrics(registry, opts.Version, opts.Commit),
-		propagator: propagator,
+		propagator: settings.propagator,
 		provider:   noop.NewTracerProvider(),
-		sampling:   sampling{root: sdktrace.NeverSample()},
 		abandon:    func() {},
 	}
 	t.lines, _ = opts.Logger.Handler().(*logHandler)
@@ -119,7 +122,11 @@ func New(ctx context.Context, opts Options) (*Telemetry, error) {
 	if opts.LogBuffer != nil {
 		opts.LogBuffer.onLost(func(reason string, lines int) { t.metrics.Dropped("logs", reason, lines) })
 	}
-	if err := t.startExporting(ctx, opts); err != nil {
+	err := t.tell(ctx, opts, settings.faults)
+	if err == nil {
+		err = t.startExporting(ctx, settings, opts)
+	}
+	if err != nil {
 		return nil, errors.Join(err, t.Shutdown(ctx))
 	}
 	t.tracer = t.provider.Tracer(scopeName, trace.WithInstrumentationVersion(opts.Version))
@@ -155,7 +162,7 @@ func (t *Telemetry) Shutdown(ctx context.Context) error {
 		return err
 	}
 	if pushErr := t.pusher.Shutdown(ctx); !errors.Is(pushErr, sdkmetric.ErrReaderShutdown) { // which a second call gets
-		err = errors.Join(err, pushErr)
+		err = errors.Join(err, plainly(pushErr))
 	}
 	return err
 }

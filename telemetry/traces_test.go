@@ -68,50 +68,111 @@ func TestTracingIsOffByDefault(t *testing.T) {
 	})
 }
 
-func TestUnknownValuesAreErrors(t *testing.T) {
-	samplers := "expected always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio"
-	exporters := "expected none or a list of: otlp, console, gcp_trace"
-	tests := []struct {
-		environment map[string]string
-		want        string
+// What OpenTelemetry's specification asks for: a value that is not understood is told and otherwise ignored. The names are
+// told, and never the values.
+func TestValuesThatCannotBeUsed(t *testing.T) {
+	const sampler = "always_on, always_off, traceidratio, parentbased_always_on, parentbased_always_off or parentbased_traceidratio"
+	const exporters = "none or a list of: otlp, console, gcp_trace"
+	const urls = "http://HOST:PORT or https://HOST:PORT"
+	const number = "a whole number of at least 1"
+	otlp := map[string]string{envExporter: "otlp"}
+	for _, tt := range []struct {
+		variable, value string
+		with            map[string]string
+		expected        string
 	}{
-		{map[string]string{envExporter: "zipkin"}, `OTEL_TRACES_EXPORTER: unknown exporter "zipkin": ` + exporters},
-		{map[string]string{envExporter: "console,zipkin"}, `OTEL_TRACES_EXPORTER: unknown exporter "zipkin": ` + exporters},
-		{map[string]string{envExporter: "otlp,"}, `OTEL_TRACES_EXPORTER: unknown exporter "": ` + exporters},
-		{map[string]string{envExporter: "otlp, none"}, `OTEL_TRACES_EXPORTER: unknown exporter "none": ` + exporters},
-		{map[string]string{envMetricsExporter: "prometheus"}, `OTEL_METRICS_EXPORTER: unknown exporter "prometheus": expected none or a list of: otlp`},
-		{map[string]string{envMetricsExporter: "otlp,none"}, `OTEL_METRICS_EXPORTER: unknown exporter "none": expected none or a list of: otlp`},
-		{map[string]string{envMetricsExporter: "otlp", envMetricsProtocol: "x"}, `OTEL_EXPORTER_OTLP_METRICS_PROTOCOL: unknown protocol "x": expected grpc or http/protobuf`},
-		{map[string]string{envMetricsExporter: "otlp", envMetricsEndpoint: "collector"}, `OTEL_EXPORTER_OTLP_METRICS_ENDPOINT: unusable endpoint "collector": expected http://HOST:PORT or https://HOST:PORT`},
-		// What was started for the traces ends again.
-		{map[string]string{envExporter: "otlp,console", envProtocol: "grpc", envMetricsExporter: "?"}, `OTEL_METRICS_EXPORTER: unknown exporter "?": expected none or a list of: otlp`},
-		{map[string]string{envExporter: "console", envQueueSize: "0"}, `OTEL_BSP_MAX_QUEUE_SIZE: "0" is no such number: expected one above 0, and a queue of at most 1048576`},
-		{map[string]string{envExporter: "console", envQueueSize: "1k"}, `OTEL_BSP_MAX_QUEUE_SIZE: "1k" is no such number: expected one above 0, and a queue of at most 1048576`},
-		{map[string]string{envExporter: "otlp", envProtocol: "http/json"}, `OTEL_EXPORTER_OTLP_PROTOCOL: unknown protocol "http/json": expected grpc or http/protobuf`},
-		{map[string]string{envExporter: "otlp", envProtocol: "grpc", envTracesProtocol: "x"}, `OTEL_EXPORTER_OTLP_TRACES_PROTOCOL: unknown protocol "x": expected grpc or http/protobuf`},
-		{map[string]string{envEndpoint: "collector:4318"}, `OTEL_EXPORTER_OTLP_ENDPOINT: unusable endpoint "collector:4318": expected http://HOST:PORT or https://HOST:PORT`},
-		{map[string]string{envTracesEndpoint: "http://%zz"}, `OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: unusable endpoint "http://%zz": expected http://HOST:PORT or https://HOST:PORT`},
-		{map[string]string{envEndpoint: "10.0.0.1:4317", envProtocol: "grpc"}, `OTEL_EXPORTER_OTLP_ENDPOINT: unusable endpoint "10.0.0.1:4317": expected http://HOST:PORT, https://HOST:PORT or a gRPC target`},
-		{map[string]string{envExporter: "otlp", "OTEL_BSP_SCHEDULE_DELAY": "0"}, `OTEL_BSP_SCHEDULE_DELAY: "0" is no such number: expected one above 0, and a queue of at most 1048576`},
-		{map[string]string{envExporter: "otlp", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "-1"}, `OTEL_BSP_MAX_EXPORT_BATCH_SIZE: "-1" is no such number: expected one above 0, and a queue of at most 1048576`},
-		{map[string]string{envExporter: "otlp", envQueueSize: "1000000000000"}, `OTEL_BSP_MAX_QUEUE_SIZE: "1000000000000" is no such number: expected one above 0, and a queue of at most 1048576`},
-		{map[string]string{envSampler: "sometimes"}, `OTEL_TRACES_SAMPLER: unknown sampler "sometimes": ` + samplers},
-		{map[string]string{envSampler: "traceidratio", envSamplerArg: "1.5"}, `OTEL_TRACES_SAMPLER_ARG: "1.5" is no ratio: expected a number from 0 to 1`},
-		{map[string]string{envSampler: "parentbased_traceidratio", envSamplerArg: "NaN"}, `OTEL_TRACES_SAMPLER_ARG: "NaN" is no ratio: expected a number from 0 to 1`},
-		{map[string]string{envSampler: "traceidratio", envSamplerArg: "half"}, `OTEL_TRACES_SAMPLER_ARG: "half" is no ratio: expected a number from 0 to 1`},
-	}
-	for _, tt := range tests {
-		t.Run(tt.want, func(t *testing.T) {
+		{envDisabled, "yes5ECRET", nil, "true or false"},
+		{envExporter, "zipkin5ECRET", nil, exporters},
+		{envExporter, "console,zipkin", nil, exporters},
+		{envExporter, "otlp,", nil, exporters},
+		{envExporter, "otlp, none", nil, exporters},
+		{envMetricsExporter, "prometheus", nil, "none or a list of: otlp"},
+		{envMetricsExporter, "otlp,none", nil, "none or a list of: otlp"},
+		{envMetricsProtocol, "x", map[string]string{envMetricsExporter: "otlp"}, "grpc or http/protobuf"},
+		{envMetricsEndpoint, "collector5ECRET", map[string]string{envMetricsExporter: "otlp"}, urls},
+		{envQueueSize, "0", otlp, "a whole number from 1 to 1048576"},
+		{envQueueSize, "1k5ECRET", otlp, "a whole number from 1 to 1048576"},
+		{envQueueSize, "1000000000000", otlp, "a whole number from 1 to 1048576"},
+		{"OTEL_BSP_SCHEDULE_DELAY", "0", otlp, "a whole number from 1 to 86400000"},
+		{"OTEL_BSP_EXPORT_TIMEOUT", "-5", otlp, "a whole number from 1 to 86400000"},
+		{"OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "-1", otlp, "a whole number from 1 to 1048576"},
+		{envProtocol, "http/json", otlp, "grpc or http/protobuf"},
+		{envTracesProtocol, "x", map[string]string{envExporter: "otlp", envProtocol: "grpc"}, "grpc or http/protobuf"},
+		{envEndpoint, "collector:4318", nil, urls},
+		{envEndpoint, "http://user:5ECRET@host:port", nil, urls},
+		{envTracesEndpoint, "http://%zz5ECRET", nil, urls},
+		{envEndpoint, "10.0.0.1:4317", map[string]string{envProtocol: "grpc"}, "http://HOST:PORT, https://HOST:PORT or a gRPC target"},
+		{envSampler, "sometimes5ECRET", nil, sampler},
+		{envSamplerArg, "1.5", map[string]string{envSampler: "traceidratio"}, "a number from 0 to 1"},
+		{envSamplerArg, "NaN", map[string]string{envSampler: "parentbased_traceidratio"}, "a number from 0 to 1"},
+		{envSamplerArg, "5ECRET", map[string]string{envSampler: "traceidratio"}, "a number from 0 to 1"},
+		{"OTEL_EXPORTER_OTLP_TIMEOUT", "10s", otlp, number},
+		{"OTEL_EXPORTER_OTLP_TRACES_TIMEOUT", "-1", otlp, number},
+		{"OTEL_EXPORTER_OTLP_HEADERS", "Authorization: Bearer 5ECRET", otlp, "name=value,… with values in percent-encoding"},
+		{"OTEL_EXPORTER_OTLP_HEADERS", "a=b,5ECRET", otlp, "name=value,… with values in percent-encoding"},
+		{"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=5ECRET%zz", otlp, "name=value,… with values in percent-encoding"},
+		{"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a b=5ECRET", otlp, "name=value,… with values in percent-encoding"},
+		{"OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=5ECRET%0A", otlp, "name=value,… with values in percent-encoding"},
+		{"OTEL_EXPORTER_OTLP_COMPRESSION", "5ECRET", otlp, "gzip or none"},
+		{"OTEL_EXPORTER_OTLP_INSECURE", "5ECRET", otlp, "true or false"},
+		{"OTEL_EXPORTER_OTLP_CERTIFICATE", "/nowhere/5ECRET", otlp, "a file of certificates in PEM"},
+		{"OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE", "/nowhere/5ECRET", otlp,
+			"a file with a certificate in PEM, and its key in OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY"},
+		{"OTEL_EXPORTER_OTLP_CLIENT_KEY", "5ECRET", otlp, "a file with a key in PEM, and its certificate in OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE"},
+		{"OTEL_METRIC_EXPORT_INTERVAL", "5ECRET", nil, number},
+		{"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "5ECRET", nil, "a whole number of at least -1"},
+		{envResource, "5ECRET", nil, "key=value,… with values in percent-encoding"},
+		{envResource, "a=5ECRET%zz", nil, "key=value,… with values in percent-encoding"},
+	} {
+		t.Run(tt.variable+" "+tt.value, func(t *testing.T) {
 			clearOTel(t)
-			for variable, value := range tt.environment {
+			for variable, value := range tt.with {
 				t.Setenv(variable, value)
 			}
+			t.Setenv(tt.variable, tt.value)
 			before := goleak.IgnoreCurrent()
-			_, err := New(t.Context(), Options{})
-			require.EqualError(t, err, tt.want)
+			_, err := New(t.Context(), Options{Strict: true})
+			require.EqualError(t, err, tt.variable+" is not usable: expected "+tt.expected)
 			goleak.VerifyNone(t, before)
+
+			var logs sink
+			tel, err := New(t.Context(), Options{Logger: NewLogger(&logs, LogOptions{})})
+			require.NoError(t, err)
+			noTime, cancel := context.WithCancel(t.Context())
+			cancel()
+			_ = tel.Shutdown(noTime) // nothing is listening
+			lines := logs.lines(t)
+			require.NotEmpty(t, lines)
+			assert.Equal(t, "WARNING", lines[0]["severity"])
+			assert.Equal(t, tt.variable, lines[0]["variable"])
+			assert.Equal(t, tt.expected, lines[0]["expected"])
+			assert.False(t, logs.contains("5ECRET"), logs.all())
 		})
 	}
+}
+
+// What else the variables name is used, and where that is nothing, the default.
+func TestWhatIsUsedInstead(t *testing.T) {
+	clearOTel(t)
+	t.Setenv(envExporter, "console,zipkin")
+	t.Setenv(envSampler, "traceidratio")
+	t.Setenv(envSamplerArg, "0,01")
+	t.Setenv(envQueueSize, "many")
+	s := readSettings()
+	assert.Equal(t, []string{"console"}, s.exporters)
+	assert.Equal(t, sampling{share: everything()}, s.sampling)
+	assert.Equal(t, 2048, s.queueSize)
+	assert.Len(t, s.faults, 3)
+
+	t.Setenv(envSampler, "jaeger_remote")
+	assert.Equal(t, sampling{parentBased: true, share: everything()}, readSettings().sampling)
+
+	t.Setenv(envExporter, "otlp")
+	t.Setenv(envEndpoint, "collector:4318")
+	tel, err := New(t.Context(), Options{})
+	require.NoError(t, err)
+	assert.IsType(t, noop.TracerProvider{}, tel.TracerProvider(), "nothing is sent to where nobody asked for")
+	stop(t, tel)
 }
 
 func TestResource(t *testing.T) {
@@ -147,8 +208,11 @@ func TestResource(t *testing.T) {
 func TestResourceOfSpans(t *testing.T) {
 	f := newFixture(t, true, func(*Options) { t.Setenv("OTEL_RESOURCE_ATTRIBUTES", "broken,service.name=other") })
 	// The part that can be read is used, and the rest is told.
-	assert.Equal(t, "WARNING", f.onlyLine(t)["severity"])
-	assert.Contains(t, f.onlyLine(t)["error"], "broken")
+	lines := f.logs.lines(t)
+	require.Len(t, lines, 2)
+	assert.Equal(t, "OTEL_RESOURCE_ATTRIBUTES", lines[0]["variable"])
+	assert.Equal(t, "missing value", lines[1]["error"])
+	assert.False(t, f.logs.contains("broken"))
 	ask(t, f.Route("GET", "/x", http.NotFoundHandler()), "GET", "/x", "")
 	assert.Equal(t, "other", attributesOf(f.onlySpan(t).Resource().Attributes())["service.name"])
 }

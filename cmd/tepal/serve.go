@@ -46,6 +46,8 @@ type serveCmd struct {
 	Slow        time.Duration       `group:"Logs:" help:"Latency from which a request counts as slow; 0s for none." default:"100ms"`
 	LogPayloads telemetry.Share     `group:"Logs:" help:"Requests whose features and answers are logged, for replay: off, or sampled:SHARE." default:"off" complete:"off,sampled:0.01"`
 
+	TrustCallers bool `group:"Traces:" help:"Let callers decide, by the headers of their traces, which requests are recorded. For a mesh whose edge drops such headers of strangers. Otherwise a caller's trace is joined and no more of them is recorded than OTEL_TRACES_SAMPLER says."`
+
 	ModelDigest   string        `group:"Model:" help:"Refuse a model file of any other digest." placeholder:"sha256:HEX"`
 	RequireGolden bool          `group:"Model:" help:"Refuse a model file without golden rows, which prove its answers."`
 	DriftWindow   time.Duration `group:"Model:" help:"How far back drift is measured; at least 1m." default:"${drift_window}"`
@@ -145,7 +147,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error 
 	// which are counted, and not the server.
 	signal.Ignore(syscall.SIGPIPE)
 	log.SetFlags(0)
-	log.SetOutput(slog.NewLogLogger(logger.Handler(), slog.LevelWarn).Writer())
+	log.SetOutput(telemetry.NewStandardOutput(logger))
 	otel.SetErrorHandler(telemetry.NewErrorHandler(logger))
 	otel.SetLogger(telemetry.NewSDKLogger(logger))
 	c.AccessLog.Slow = c.Slow
@@ -156,6 +158,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error 
 		NewTelemetry: func(onPanic http.HandlerFunc) (*telemetry.Telemetry, error) {
 			return telemetry.New(ctx, telemetry.Options{
 				Version: version, Commit: commit, Logger: logger, LogBuffer: buffer, AccessLog: c.AccessLog, Stderr: s.err, OnPanic: onPanic,
+				TrustCallers: c.TrustCallers,
 			})
 		},
 	})
@@ -167,7 +170,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error 
 
 // check does what a start does, short of listening.
 func check(ctx context.Context, s streams, source repository.Source) error {
-	tel, err := telemetry.New(ctx, telemetry.Options{Stderr: s.err})
+	tel, err := telemetry.New(ctx, telemetry.Options{Stderr: s.err, Strict: true})
 	if err != nil {
 		return fmt.Errorf("telemetry: %w", err)
 	}

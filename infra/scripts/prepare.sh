@@ -23,13 +23,13 @@ TEXT
 # at 5239609242f3, stable/aws-load-balancer-controller.
 controller=aws-load-balancer-controller version=3.5.0
 
-# make_namespaces applies those of the overlays, as `make deploy` would.
+# make_namespaces applies those of k8s/namespaces, as `make deploy` would if it might.
 make_namespaces() {
-  local namespace file
+  local namespace folder
   for namespace in "${namespaces[@]}"; do
-    file=${INFRA%/*}/k8s/overlays/${namespace#iris-}/namespace.yaml
+    folder=${INFRA%/*}/k8s/namespaces/${namespace#iris-}
     # The namespace default is there.
-    [ ! -f "$file" ] || run kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --filename "$(shown "$file")"
+    [ ! -d "$folder" ] || run kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --kustomize "$(shown "$folder")"
   done
 }
 

@@ -64,7 +64,7 @@ annotation() {
   fi
   want=$("${identity[@]}")
   have=$("${read[@]}" | jq -r --arg key "$key" '.metadata.annotations[$key] // ""')
-  [ "$have" = "$want" ] || die 1 "the annotation $key is '$have', and should be '$want'. Fix: the overlay of $NAMESPACE, then make deploy; or
+  [ "$have" = "$want" ] || die 1 "the annotation $key is '$have', and should be '$want'. Fix: the composition of $NAMESPACE, then make deploy; or
   kubectl annotate serviceaccount $account --namespace $NAMESPACE --overwrite $key=$want"
   say "$key=$have"
 }

@@ -11,10 +11,10 @@ import (
 )
 
 const makeNamespaces = `
-kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --filename k8s/overlays/dev/namespace.yaml
-kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --filename k8s/overlays/staging/namespace.yaml
-kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --filename k8s/overlays/prod/namespace.yaml
-kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --filename k8s/overlays/preview/namespace.yaml`
+kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --kustomize k8s/namespaces/dev
+kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --kustomize k8s/namespaces/staging
+kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --kustomize k8s/namespaces/prod
+kubectl apply --server-side --force-conflicts --field-manager=tepal-deploy --kustomize k8s/namespaces/preview`
 
 // letIn has the commands that give each deployer its Role, by whom the cloud's cluster knows it.
 func letIn(who func(name string) string, before func(name string) string) string {
@@ -117,7 +117,7 @@ func TestPrepareFailsHalfWay(t *testing.T) {
 		answer        answer
 		stopped, done string
 	}{
-		"a namespace":    {answer{pattern: "kubectl apply * k8s/overlays/prod/*", code: 1}, "namespaces", "connect"},
+		"a namespace":    {answer{pattern: "kubectl apply * k8s/namespaces/prod", code: 1}, "namespaces", "connect"},
 		"a deployer":     {answer{pattern: "kubectl create rolebinding cicd-deployer-prod *", code: 1}, "deployers", "connect; namespaces"},
 		"no role":        {answer{pattern: "aws iam get-role *", code: 254}, "the load balancers' controller", "connect; namespaces; deployers"},
 		"the controller": {answer{pattern: "helm *", code: 1}, "the load balancers' controller", "connect; namespaces; deployers"},

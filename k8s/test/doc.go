@@ -1,4 +1,4 @@
-// Package k8s holds nothing but tests: that every overlay and every choice of
+// Package k8s holds nothing but tests: that every composition and every choice of
 // components builds, is what the typed structs and the schemas of its kinds allow,
 // keeps the guide's names and numbers, and that the scripts which apply it do what
 // they say when a cluster does not.

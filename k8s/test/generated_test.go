@@ -17,7 +17,7 @@ import (
 // TestRules holds the operator's rules to those of telemetry/alerts, and the
 // dashboard to the one that Grafana imports.
 func TestRules(t *testing.T) {
-	list := rendered(t, tool(t, "kustomize"), choice{"prod", []string{"monitoring"}})
+	list := rendered(t, tool(t, "kustomize"), choice{"prod", "", []string{"monitoring"}})
 	text, err := os.ReadFile(filepath.Join(root, "telemetry/alerts/rules.yaml"))
 	require.NoError(t, err)
 	var want monitoringv1.PrometheusRuleSpec
@@ -34,7 +34,7 @@ func TestRules(t *testing.T) {
 // TestCanary sees that the canary is the deployment in all but its names, its
 // image and its number, and gets a tenth of the requests.
 func TestCanary(t *testing.T) {
-	list := rendered(t, tool(t, "kustomize"), choice{"prod", []string{"gke", "canary"}})
+	list := rendered(t, tool(t, "kustomize"), choice{"prod", "eks", []string{"canary"}})
 	stable := get[*appsv1.Deployment](t, list, "iris-classifier-deployment")
 	track := get[*appsv1.Deployment](t, list, "iris-classifier-canary")
 	assert.Equal(t, canary, track.Spec.Template.Spec.Containers[0].Image)

@@ -2,8 +2,8 @@ package k8s_test
 
 import (
 	"testing"
+	"time"
 
-	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
@@ -13,11 +13,11 @@ import (
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
-// TestNames holds every overlay to what the guide calls things, where they listen,
+// TestNames holds every environment to what the guide calls things, where they listen,
 // and how far they scale.
 func TestNames(t *testing.T) {
 	kustomize := tool(t, "kustomize")
-	for _, env := range overlays(t) {
+	for _, env := range environments(t) {
 		t.Run(env, func(t *testing.T) {
 			c := choice{env: env}
 			list := rendered(t, kustomize, c)
@@ -53,7 +53,7 @@ func TestNames(t *testing.T) {
 	}
 }
 
-// TestGuide holds the overlay guide to the guide's own numbers.
+// TestGuide holds the environment guide to the guide's own numbers.
 func TestGuide(t *testing.T) {
 	list := rendered(t, tool(t, "kustomize"), choice{env: "guide"})
 	assert.Empty(t, all[*corev1.Namespace](list), "it is the namespace default")
@@ -73,10 +73,51 @@ func TestGuide(t *testing.T) {
 	assert.Equal(t, corev1.ServiceTypeLoadBalancer, get[*corev1.Service](t, list, "iris-classifier-service").Spec.Type)
 }
 
+// TestDrain holds every composition to its arithmetic in docs/reliability.md: a pod that goes drains as long as its
+// load balancer may send to it, the stop has time beyond that, and Kubernetes waits for the stop.
+func TestDrain(t *testing.T) {
+	kustomize := tool(t, "kustomize")
+	for _, test := range []struct {
+		choice
+		drain string
+		surge intstr.IntOrString
+	}{
+		{choice{"prod", "gke-autopilot", []string{"canary"}}, "5s", intstr.FromInt32(1)},
+		{choice{"prod", "gke-standard", nil}, "5s", intstr.FromInt32(1)},
+		{choice{"prod", "gke-autopilot", []string{"canary", "gke-gateway"}}, "1m", intstr.FromInt32(1)},
+		{choice{"dev", "eks", []string{"canary"}}, "5m", intstr.FromString("100%")},
+		{choice{"prod", "aks", nil}, "5s", intstr.FromInt32(1)},
+		{choice{"prod", "kind", nil}, "5s", intstr.FromInt32(1)},
+	} {
+		t.Run(test.String(), func(t *testing.T) {
+			list := rendered(t, kustomize, test.choice)
+			want, err := time.ParseDuration(test.drain)
+			require.NoError(t, err)
+			var seen int
+			for _, d := range all[*appsv1.Deployment](list) {
+				if d.Spec.Template.Labels["app.kubernetes.io/name"] != "tepal" {
+					continue
+				}
+				seen++
+				settings := get[*corev1.ConfigMap](t, list, d.Spec.Template.Spec.Containers[0].EnvFrom[0].ConfigMapRef.Name).Data
+				drain, err := time.ParseDuration(settings["TEPAL_DRAIN_DELAY"])
+				require.NoError(t, err)
+				stop, err := time.ParseDuration(settings["TEPAL_SHUTDOWN_TIMEOUT"])
+				require.NoError(t, err)
+				assert.Equal(t, want, drain, d.Name)
+				assert.GreaterOrEqual(t, stop, drain+20*time.Second, "in-flight requests have 20 s beyond the drain")
+				assert.Greater(t, time.Duration(*d.Spec.Template.Spec.TerminationGracePeriodSeconds)*time.Second, stop, d.Name)
+				assert.Equal(t, test.surge, *d.Spec.Strategy.RollingUpdate.MaxSurge, d.Name)
+			}
+			assert.Equal(t, 1+len(test.components[:min(1, len(test.components))]), seen)
+		})
+	}
+}
+
 // TestRollout holds the others to what lets a rollout lose nothing.
 func TestRollout(t *testing.T) {
 	kustomize := tool(t, "kustomize")
-	for _, env := range overlays(t) {
+	for _, env := range environments(t) {
 		if env == "guide" {
 			continue
 		}
@@ -120,7 +161,7 @@ func TestClouds(t *testing.T) {
 		{"onprem", "", "", "none", corev1.ServiceTypeNodePort},
 	} {
 		t.Run(test.component, func(t *testing.T) {
-			list := rendered(t, kustomize, choice{"prod", []string{test.component}}, variables...)
+			list := rendered(t, kustomize, choice{"prod", "", []string{test.component}}, variables...)
 			account := get[*corev1.ServiceAccount](t, list, "telemetry-access")
 			assert.Equal(t, test.value, account.Annotations[test.annotation])
 			deployment := get[*appsv1.Deployment](t, list, "iris-classifier-deployment")
@@ -139,22 +180,14 @@ func TestClouds(t *testing.T) {
 	}
 }
 
-// TestScaling sees that each of the two other autoscalers is the only one, within
-// the same bounds, and aims at what the server says of itself.
-func TestScaling(t *testing.T) {
-	kustomize := tool(t, "kustomize")
-	list := rendered(t, kustomize, choice{"prod", []string{"hpa-custom"}})
-	hpa := get[*autoscalingv2.HorizontalPodAutoscaler](t, list, "iris-classifier-hpa")
-	assert.EqualValues(t, 2, *hpa.Spec.MinReplicas)
-	assert.EqualValues(t, 5, hpa.Spec.MaxReplicas)
-	require.Len(t, hpa.Spec.Metrics, 1)
-	assert.Equal(t, "tepal_admission_utilization_ratio", hpa.Spec.Metrics[0].Pods.Metric.Name)
-
-	list = rendered(t, kustomize, choice{"prod", []string{"keda"}}, "PROMETHEUS=http://prometheus.example:9090")
+// TestKEDA sees that KEDA's is the only autoscaler, within the same bounds, and aims at
+// what the server says of itself.
+func TestKEDA(t *testing.T) {
+	list := rendered(t, tool(t, "kustomize"), choice{"prod", "", []string{"keda"}}, "PROMETHEUS=http://another.example:9090")
 	assert.Empty(t, all[*autoscalingv2.HorizontalPodAutoscaler](list))
-	object := get[*kedav1alpha1.ScaledObject](t, list, "iris-classifier")
-	assert.EqualValues(t, 2, *object.Spec.MinReplicaCount)
-	assert.EqualValues(t, 5, *object.Spec.MaxReplicaCount)
+	object := get[*scaledObject](t, list, "iris-classifier")
+	assert.EqualValues(t, 2, object.Spec.MinReplicaCount)
+	assert.EqualValues(t, 5, object.Spec.MaxReplicaCount)
 	assert.Contains(t, object.Spec.Triggers[0].Metadata["query"], "tepal_admission_utilization_ratio{")
-	assert.Equal(t, "http://prometheus.example:9090", object.Spec.Triggers[0].Metadata["serverAddress"])
+	assert.Equal(t, "http://another.example:9090", object.Spec.Triggers[0].Metadata["serverAddress"])
 }

@@ -3,7 +3,6 @@ package k8s_test
 import (
 	"testing"
 
-	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -74,7 +73,7 @@ func checkReferences(t *testing.T, c choice, list manifests) {
 	for _, h := range all[*autoscalingv2.HorizontalPodAutoscaler](list) {
 		scaled = append(scaled, h.Spec.ScaleTargetRef.Name)
 	}
-	for _, s := range all[*kedav1alpha1.ScaledObject](list) {
+	for _, s := range all[*scaledObject](list) {
 		scaled = append(scaled, s.Spec.ScaleTargetRef.Name)
 		assert.Contains(t, s.Spec.Triggers[0].Metadata["query"], `namespace="`+c.namespace()+`"`)
 	}
@@ -84,6 +83,10 @@ func checkReferences(t *testing.T, c choice, list manifests) {
 	}
 	checkServices(t, list)
 	checkMonitors(t, list, deployment)
+	for _, h := range all[*healthCheckPolicy](list) {
+		assert.Equal(t, "/ready_check", h.Spec.Default.Config.HTTPHealthCheck.RequestPath)
+		get[*corev1.Service](t, list, h.Spec.TargetRef.Name)
+	}
 	for _, r := range all[*gatewayv1.HTTPRoute](list) {
 		get[*gatewayv1.Gateway](t, list, string(r.Spec.ParentRefs[0].Name))
 		for _, b := range r.Spec.Rules[0].BackendRefs {

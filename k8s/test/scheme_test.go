@@ -7,7 +7,6 @@ import (
 	"io"
 	"testing"
 
-	kedav1alpha1 "github.com/kedacore/keda/v2/apis/keda/v1alpha1"
 	monitoringv1 "github.com/prometheus-operator/prometheus-operator/pkg/apis/monitoring/v1"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
@@ -40,11 +39,57 @@ type podMonitoring struct {
 	} `json:"spec"`
 }
 
-// DeepCopyObject is what a scheme asks of its types; decoding never calls it.
-func (p *podMonitoring) DeepCopyObject() runtime.Object {
-	c := *p
-	return &c
+// healthCheckPolicy is as much of Google's HealthCheckPolicy as is used here, by its
+// reference documentation: its module is not on the Go proxy either.
+type healthCheckPolicy struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+
+	Spec struct {
+		Default struct {
+			Config struct {
+				Type            string `json:"type"`
+				HTTPHealthCheck struct {
+					RequestPath string `json:"requestPath"`
+				} `json:"httpHealthCheck"`
+			} `json:"config"`
+		} `json:"default"`
+		TargetRef struct {
+			Group string `json:"group"`
+			Kind  string `json:"kind"`
+			Name  string `json:"name"`
+		} `json:"targetRef"`
+	} `json:"spec"`
 }
+
+// scaledObject is as much of KEDA's as is used here. The JSON schema made of KEDA's own
+// definition holds the rest: its Go types would bring 500 packages to compile.
+type scaledObject struct {
+	metav1.TypeMeta   `json:",inline"`
+	metav1.ObjectMeta `json:"metadata"`
+
+	Spec struct {
+		ScaleTargetRef struct {
+			Name string `json:"name"`
+		} `json:"scaleTargetRef"`
+		MinReplicaCount int32 `json:"minReplicaCount"`
+		MaxReplicaCount int32 `json:"maxReplicaCount"`
+		PollingInterval int32 `json:"pollingInterval"`
+		Fallback        struct {
+			FailureThreshold int32 `json:"failureThreshold"`
+			Replicas         int32 `json:"replicas"`
+		} `json:"fallback"`
+		Triggers []struct {
+			Type     string            `json:"type"`
+			Metadata map[string]string `json:"metadata"`
+		} `json:"triggers"`
+	} `json:"spec"`
+}
+
+// DeepCopyObject is what a scheme asks of its types; decoding never calls it.
+func (p *podMonitoring) DeepCopyObject() runtime.Object     { c := *p; return &c }
+func (p *healthCheckPolicy) DeepCopyObject() runtime.Object { c := *p; return &c }
+func (p *scaledObject) DeepCopyObject() runtime.Object      { c := *p; return &c }
 
 // strict decodes YAML into the typed structs, and refuses unknown and repeated
 // fields.
@@ -53,11 +98,13 @@ func strict(t *testing.T) runtime.Decoder {
 	scheme := runtime.NewScheme()
 	for _, add := range []func(*runtime.Scheme) error{
 		corev1.AddToScheme, appsv1.AddToScheme, autoscalingv2.AddToScheme, policyv1.AddToScheme, networkingv1.AddToScheme,
-		kedav1alpha1.AddToScheme, monitoringv1.AddToScheme, gatewayv1.Install,
+		monitoringv1.AddToScheme, gatewayv1.Install,
 	} {
 		require.NoError(t, add(scheme))
 	}
 	scheme.AddKnownTypeWithName(schema.GroupVersionKind{Group: "monitoring.googleapis.com", Version: "v1", Kind: "PodMonitoring"}, &podMonitoring{})
+	scheme.AddKnownTypeWithName(schema.GroupVersionKind{Group: "networking.gke.io", Version: "v1", Kind: "HealthCheckPolicy"}, &healthCheckPolicy{})
+	scheme.AddKnownTypeWithName(schema.GroupVersionKind{Group: "keda.sh", Version: "v1alpha1", Kind: "ScaledObject"}, &scaledObject{})
 	return json.NewSerializerWithOptions(json.DefaultMetaFactory, scheme, scheme, json.SerializerOptions{Yaml: true, Strict: true})
 }
 

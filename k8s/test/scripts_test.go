@@ -196,6 +196,21 @@ func TestDeploy(t *testing.T) {
 	}
 }
 
+// TestDeployWaits sees that it waits as long as the rollout may take, and a little longer.
+func TestDeployWaits(t *testing.T) {
+	r := call(t, tool(t, "kustomize"), "deploy.sh", cluster{"7", "0", "0", "0", server(t, http.StatusOK, `{"label":"setosa"}`), nil}, "CLUSTER=eks")
+	require.Zero(t, r.code, r.stderr)
+	assert.Contains(t, r.calls, strings.Replace(status, "330s", "930s", 1))
+}
+
+// TestDeployNeedsAnImage sees that a composition's placeholder is deployed nowhere.
+func TestDeployNeedsAnImage(t *testing.T) {
+	r := call(t, tool(t, "kustomize"), "deploy.sh", cluster{}, "CLUSTER=kind", "IMAGE=")
+	assert.Equal(t, 2, r.code)
+	assert.Contains(t, r.stderr, "IMAGE is missing")
+	assert.Empty(t, r.calls)
+}
+
 func TestUndeploy(t *testing.T) {
 	r := call(t, tool(t, "kustomize"), "undeploy.sh", cluster{}, "ENV=preview", "PR=12")
 	require.Zero(t, r.code, r.stderr)
@@ -231,7 +246,7 @@ func TestRefusals(t *testing.T) {
 	for _, group := range exclusive {
 		for i, first := range group {
 			for _, second := range group[i+1:] {
-				_, stderr, err := render(t, kustomize, choice{"prod", []string{second, first}})
+				_, stderr, err := render(t, kustomize, choice{"prod", "", []string{second, first}})
 				require.Error(t, err)
 				assert.Contains(t, stderr, "exclude each other")
 			}
@@ -242,12 +257,14 @@ func TestRefusals(t *testing.T) {
 		"ENV=test":                           "there is no ENV=test",
 		"ENV=preview PR=":                    "needs PR",
 		"ENV=preview PR=1;2":                 "needs PR",
-		"IMAGE=":                             "IMAGE is missing",
+		"CLUSTER=nowhere":                    "there is no k8s/clusters/nowhere",
+		"CLUSTER=../clusters/kind":           "there is no k8s/clusters/../clusters/kind",
+		"COMPONENTS=gateway GATEWAY_CLASS=":  "GATEWAY_CLASS` is missing",
 		"IMAGE=iris":                         "neither",
 		"IMAGE=registry:5000/iris":           "neither",
 		"IMAGE=iris@sha256:abc":              "neither",
 		"COMPONENTS=nothing":                 "there is no k8s/components/nothing",
-		"COMPONENTS=../overlays/dev":         "there is no k8s/components/../overlays/dev",
+		"COMPONENTS=../base":                 "there is no k8s/components/../base",
 		"COMPONENTS=canary CANARY=":          "needs CANARY",
 		"ENV=guide COMPONENTS=networkpolicy": "would cut off",
 		"ENV=preview COMPONENTS=keda":        "every pull request",

@@ -21,8 +21,11 @@ func TestSettings(t *testing.T) {
 	build.Dir = root
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
-	list := []choice{{"prod", []string{"gke"}}, {"prod", []string{"gke-otlp"}}, {"prod", []string{"eks"}}, {"prod", []string{"aks"}}}
-	for _, env := range overlays(t) {
+	list := []choice{{"prod", "", []string{"gke"}}}
+	for _, cluster := range folders(t, "clusters") {
+		list = append(list, choice{env: "prod", cluster: cluster})
+	}
+	for _, env := range folders(t, "environments") {
 		list = append(list, choice{env: env})
 	}
 	for _, c := range list {

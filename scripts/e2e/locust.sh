@@ -15,7 +15,7 @@ cpu() { total process_cpu_seconds_total; }
 requests() { total http_server_request_duration_seconds_count; }
 
 make --no-print-directory .venv/locust
-await 180 'two replicas to begin with' settled 2
+await 180 'the replicas are ready' settled
 make --no-print-directory locust HOST="$url" HEADLESS=1 RUN_TIME=120s >"$out/locust.log" 2>&1 &
 locust=$!
 trap 'kill "$locust" 2>/dev/null || true' EXIT

@@ -6,6 +6,8 @@ cd "$(dirname "$0")/../.."
 source scripts/e2e.bash
 
 answered() { # POD
+  # The autoscaler may take it away meanwhile.
+  [ -n "$(kube get pod "$1" --ignore-not-found)" ] || return 0
   predict "$url" >/dev/null
   [ "$(metric tepal_predictions_total "$1")" != 0.000000 ]
 }

@@ -7,7 +7,7 @@ source scripts/e2e.bash
 
 load_begin rollout
 make --no-print-directory deploy IMAGE="$image_two"
-await 90 'the old replicas are gone' settled 2
+await 90 'the old replicas are gone' settled
 load_end
 for pod in $(pods); do
   grep -q "^tepal_build_info{.*version=\"${image_two##*:}\"" <<<"$(ask "$pod" 8002 /metrics)" || fail "$pod is of another build"

@@ -32,7 +32,7 @@ run "default_namespaces" {
   command = plan
   assert {
     condition     = output.namespaces == ["default", "iris-dev", "iris-staging", "iris-prod", "iris-preview"]
-    error_message = "the guide's namespace and those of the overlays"
+    error_message = "the guide's namespace and those of the environments"
   }
 }
 

@@ -1,7 +1,7 @@
 // Command schemas writes the JSON schemas that kubeconform holds the manifests to:
 // of each kind in use a file, from the OpenAPI document of Kubernetes and from the
-// custom resource definitions of KEDA and the Gateway API, as they are in those
-// projects' Go modules. Descriptions are left out, and unknown fields refused.
+// custom resource definitions of KEDA, the Gateway API, Argo CD and Flux, as they are
+// in those projects' Go modules. Descriptions are left out, and unknown fields refused.
 //
 //	cd k8s/test && go run ./schemas
 package main
@@ -18,12 +18,18 @@ import (
 	"sigs.k8s.io/yaml"
 )
 
-// kubernetes is read for its OpenAPI document alone, so it is no requirement of
-// this module, and its checksum stands here.
-const (
-	kubernetes = "k8s.io/kubernetes@v1.37.1"
-	sum        = "h1:LTUzSbp9n0W7649oVKBYfC48zcoD3vCk++1PZQn28q8="
-)
+// The modules are read for their documents alone, so they are no requirements of
+// this module, and their checksums stand here.
+const kubernetes = "k8s.io/kubernetes@v1.37.1"
+
+var sums = map[string]string{
+	kubernetes:                                      "h1:LTUzSbp9n0W7649oVKBYfC48zcoD3vCk++1PZQn28q8=",
+	"github.com/kedacore/keda/v2@v2.21.0":           "h1:R6z2HZvstK4RLUMxroNACzBj74xGxt3kG59b5Xc+Xps=",
+	"sigs.k8s.io/gateway-api@v1.6.1":                "h1:mock6phZbI6rvZerwrVNk7hVNymQgHo+6sJ81Ia7ftY=",
+	"github.com/argoproj/argo-cd/v3@v3.5.7":         "h1:Xm1BF+I5OgDKUG3SDK49vn2/Y5AMyaNVko+/JT08gj0=",
+	"github.com/fluxcd/kustomize-controller@v1.9.6": "h1:XB+G3A0mky0j5uVHZWv4oSlS2RvZBoNIUhstIvY0JKE=",
+	"github.com/fluxcd/source-controller@v1.9.2":    "h1:dPaSvA6Gd/YYsVCOALG8hq8ADA23fXK36yFzbj8tv/o=",
+}
 
 // kinds are those in use, by their names in the OpenAPI document.
 var kinds = []string{
@@ -34,9 +40,12 @@ var kinds = []string{
 
 // custom are the definitions in use, by module and file.
 var custom = [][2]string{
-	{"github.com/kedacore/keda/v2", "config/crd/bases/keda.sh_scaledobjects.yaml"},
-	{"sigs.k8s.io/gateway-api", "config/crd/standard/gateway.networking.k8s.io_gateways.yaml"},
-	{"sigs.k8s.io/gateway-api", "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"},
+	{"github.com/kedacore/keda/v2@v2.21.0", "config/crd/bases/keda.sh_scaledobjects.yaml"},
+	{"sigs.k8s.io/gateway-api@v1.6.1", "config/crd/standard/gateway.networking.k8s.io_gateways.yaml"},
+	{"sigs.k8s.io/gateway-api@v1.6.1", "config/crd/standard/gateway.networking.k8s.io_httproutes.yaml"},
+	{"github.com/argoproj/argo-cd/v3@v3.5.7", "manifests/crds/application-crd.yaml"},
+	{"github.com/fluxcd/kustomize-controller@v1.9.6", "config/crd/bases/kustomize.toolkit.fluxcd.io_kustomizations.yaml"},
+	{"github.com/fluxcd/source-controller@v1.9.2", "config/crd/bases/source.toolkit.fluxcd.io_gitrepositories.yaml"},
 }
 
 func main() {
@@ -47,7 +56,7 @@ func main() {
 }
 
 func run(folder string) error {
-	dir, err := download()
+	dir, err := download(kubernetes)
 	if err != nil {
 		return err
 	}
@@ -55,29 +64,29 @@ func run(folder string) error {
 		return err
 	}
 	for _, c := range custom {
-		out, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", c[0]).Output()
+		dir, err := download(c[0])
 		if err != nil {
-			return fmt.Errorf("%s: %w", c[0], err)
+			return err
 		}
-		if err := definition(filepath.Join(strings.TrimSpace(string(out)), c[1]), folder); err != nil {
+		if err := definition(filepath.Join(dir, c[1]), folder); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// download brings the module of Kubernetes here, and checks that it is the one.
-func download() (string, error) {
-	out, err := exec.Command("go", "mod", "download", "-json", kubernetes).Output()
+// download brings a module here, and checks that it is the one.
+func download(name string) (string, error) {
+	out, err := exec.Command("go", "mod", "download", "-json", name).Output() //nolint:gosec // one of those above
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", kubernetes, err)
+		return "", fmt.Errorf("%s: %w", name, err)
 	}
 	var module struct{ Dir, Sum string }
 	if err := json.Unmarshal(out, &module); err != nil {
 		return "", err
 	}
-	if module.Sum != sum {
-		return "", fmt.Errorf("%s has the sum %s, not %s", kubernetes, module.Sum, sum)
+	if module.Sum != sums[name] {
+		return "", fmt.Errorf("%s has the sum %s, not %s", name, module.Sum, sums[name])
 	}
 	return module.Dir, nil
 }
