@@ -32,6 +32,6 @@ output "github_variables" {
     CLUSTER_REGION             = module.settings.region
     REGISTRY_LOCATION          = module.settings.region
     REGISTRY_REPO              = module.settings.registries.images
-    WORKLOAD_IDENTITY_PROVIDER = google_iam_workload_identity_pool_provider.github.name
+    WORKLOAD_IDENTITY_PROVIDER = one(google_iam_workload_identity_pool_provider.github[*].name)
   }
 }

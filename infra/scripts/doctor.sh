@@ -228,7 +228,7 @@ azure() {
 repository() {
   local name
   name=$(setting .github_repository.name)
-  [ -n "$name" ] || return 0 # Terraform refuses to go on without it
+  [ -n "$name" ] || return 0 # no workflow is let in
   if ask gh api "repos/$name"; then
     each 'repository' 'select(.full_name != $want.name or .id != $want.id or .owner.id != $want.owner_id)
       | "workflows cannot sign in: \(.full_name) is another one\tgithub_repository = { name = \(.full_name | @json), id = \(.id), owner_id = \(.owner.id) }, then make infra-apply"' \

@@ -71,10 +71,11 @@ revive() {
   [ "$state" = DELETED ] || return 0
   run gcloud iam workload-identity-pools undelete "$pool" --location=global "--project=$PROJECT"
   terraform_import google_iam_workload_identity_pool.github "$at"
+  [ -n "$(setting .github_repository.name)" ] || return 0 # the provider is not made
   state=$(gcloud iam workload-identity-pools providers describe github "--workload-identity-pool=$pool" --location=global "--project=$PROJECT" '--format=value(state)' 2>/dev/null) || return 0
   [ "$state" != DELETED ] ||
     run gcloud iam workload-identity-pools providers undelete github "--workload-identity-pool=$pool" --location=global "--project=$PROJECT"
-  terraform_import google_iam_workload_identity_pool_provider.github "$at/providers/github"
+  terraform_import "google_iam_workload_identity_pool_provider.github[0]" "$at/providers/github"
 }
 
 # terraform_import ADDRESS ID. What the state has is left as it is.

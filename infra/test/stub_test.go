@@ -67,6 +67,7 @@ case "$line" in
     *) key+=" $word" ;;
     esac
   done
+  for name in "${!TF_VAR_@}"; do key+=" $name=${!name}"; done
   kept+=/$(printf %%s "$key" | cksum | tr -c '0-9\n' -)
   if [ ! -e "$kept.json" ]; then
     "$terraform" "$@" || exit

@@ -98,12 +98,13 @@ terraform -chdir=infra/gcp state list google_iam_workload_identity_pool.github
 terraform -chdir=infra/gcp import` + variable + `google_iam_workload_identity_pool.github ` + at + `
 ` + provider + `
 gcloud iam workload-identity-pools providers undelete github --workload-identity-pool=cicd-deployer-github --location=global --project=my-mlops-project
-terraform -chdir=infra/gcp state list google_iam_workload_identity_pool_provider.github
-terraform -chdir=infra/gcp import` + variable + `google_iam_workload_identity_pool_provider.github ` + at + `/providers/github`},
+terraform -chdir=infra/gcp state list google_iam_workload_identity_pool_provider.github[0]
+terraform -chdir=infra/gcp import` + variable + `google_iam_workload_identity_pool_provider.github[0] ` + at + `/providers/github`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := newBench(t, "gcp", test.answers...)
+			b.env = append(b.env, `TF_VAR_github_repository={"name": "my-name/tepal", "id": 456789, "owner_id": 123456}`)
 			r := b.run(t, "terraform", "apply")
 			require.Zero(t, r.code, r.stderr)
 			assert.Equal(t, slices.Concat(first, words(test.between), last), r.commands)
