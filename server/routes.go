@@ -36,7 +36,7 @@ func (s *Server) routes() http.Handler {
 	s.addHealth(mux)
 	mux.NotFound(s.telemetry.Unmatched(http.HandlerFunc(notFound)).ServeHTTP)
 	mux.MethodNotAllowed(s.telemetry.Unmatched(methodNotAllowed(mux)).ServeHTTP)
-	return s.closeWhileDraining(readOn(shortcut(direct, mux)))
+	return s.closeWhileDraining(readOn(s.refuseExtra(shortcut(direct, mux))))
 }
 
 // shortcut hands a POST to one of the given paths to its handler at once. The
@@ -67,7 +67,7 @@ func (s *Server) opsRoutes() http.Handler {
 	s.addHealth(mux)
 	mux.NotFound(notFound)
 	mux.MethodNotAllowed(methodNotAllowed(mux))
-	return mux
+	return s.refuseExtra(mux)
 }
 
 // closeWhileDraining asks clients to come back on a new connection, which a

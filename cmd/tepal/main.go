@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -98,10 +99,16 @@ func run(ctx context.Context, args []string, s streams) int {
 	}
 	if err := parsed.Run(); err != nil {
 		fmt.Fprintln(s.err, "tepal:", err)
+		if _, usage := errors.AsType[usageError](err); usage {
+			return exitUsage
+		}
 		return exitFailure
 	}
 	return exitOK
 }
+
+// usageError is a setting that is found not to work only when the command runs.
+type usageError struct{ error }
 
 // newParser returns the grammar, which help texts, completion and manual page
 // are made of too.
