@@ -1,6 +1,9 @@
 package infra_test
 
 import (
+	"maps"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -142,13 +145,37 @@ func changesByDoctor(commands []string) []string {
 	return list
 }
 
+// ill is a fault in an answer.
+type ill struct {
+	cloud      string
+	answer     answer
+	fault, fix string
+}
+
+// together sorts faults into runs: those that are told by different commands are found in one.
+func together(faults map[string]ill) [][]ill {
+	// What keeps others from being looked for is alone.
+	alone := regexp.MustCompile(`^(account|context|Kubernetes|tool|Terraform|logs of pods)`)
+	var runs [][]ill
+	for _, name := range slices.Sorted(maps.Keys(faults)) {
+		fault := faults[name]
+		i := slices.IndexFunc(runs, func(run []ill) bool {
+			return !alone.MatchString(fault.fault) && !slices.ContainsFunc(run, func(other ill) bool {
+				return other.cloud != fault.cloud || other.answer.pattern == fault.answer.pattern || alone.MatchString(other.fault)
+			})
+		})
+		if i < 0 {
+			runs = append(runs, []ill{fault})
+		} else {
+			runs[i] = append(runs[i], fault)
+		}
+	}
+	return runs
+}
+
 // Each fault has its line, and the line after it says what mends it.
 func TestDoctorFindsFaults(t *testing.T) {
-	for name, test := range map[string]struct {
-		cloud      string
-		answer     answer
-		fault, fix string
-	}{
+	for _, run := range together(map[string]ill{
 		"an API that is off":             {cloud: "gcp", answer: answer{pattern: "gcloud services list *", stdout: strings.Replace(enabledAPIs(), "cloudtrace", "x", 1)}, fault: "APIs: cloudtrace.googleapis.com is off", fix: "gcloud services enable cloudtrace.googleapis.com"},
 		"a provider that is off":         {cloud: "azure", answer: answer{pattern: "az provider list *", stdout: `[{"namespace": "Microsoft.Insights", "registrationState": "NotRegistered"}` + registered() + `]`}, fault: "APIs: Microsoft.Insights is off", fix: "az provider register --namespace Microsoft.Insights"},
 		"APIs that may not be listed":    {cloud: "gcp", answer: answer{pattern: "gcloud services list *", code: 1}, fault: "APIs: stub: refused", fix: "roles/serviceusage.serviceUsageViewer"},
@@ -204,22 +231,22 @@ func TestDoctorFindsFaults(t *testing.T) {
 		"a controller that does not run": {cloud: "aws", answer: answer{pattern: "kubectl get deployment aws-load-balancer-controller *", stdout: `{"status": {}}`}, fault: "load balancers' controller: no replica is available", fix: "kubectl logs --namespace kube-system"},
 		"no address":                     {answer: answer{pattern: "kubectl get services *", stdout: service(`{}`)}, fault: "address: iris-dev/iris-classifier-service has no address yet", fix: "kubectl describe service --namespace iris-dev iris-classifier-service"},
 		"no annotation":                  {cloud: "gcp", answer: answer{pattern: "kubectl get serviceaccounts *", stdout: `{"items": [{"metadata": {"namespace": "iris-dev"}}, {"metadata": {"namespace": "not-ours"}}]}`}, fault: "annotation: iris-dev/telemetry-access lacks iam.gke.io/gcp-service-account", fix: "make verify-identity CLOUD=gcp NAMESPACE=iris-dev"},
-	} {
-		t.Run(name, func(t *testing.T) {
+	}) {
+		t.Run(run[0].fault, func(t *testing.T) {
 			t.Parallel()
-			b := newBench(t, test.cloud)
-			b.answers = append(append([]answer{test.answer}, b.answers...), healthy(test.cloud)...)
+			b := newBench(t, run[0].cloud)
+			var own []answer
+			for _, fault := range run {
+				own = append(own, fault.answer)
+			}
+			b.answers = slices.Concat(own, b.answers, healthy(run[0].cloud))
 			r := b.run(t, "doctor")
 			assert.Equal(t, 1, r.code, r.stdout+r.stderr)
-			lines := strings.Split(r.stdout, "\n")
-			for i, line := range lines {
-				if strings.HasPrefix(line, "FAULT") && strings.Contains(line, test.fault) {
-					assert.Contains(t, lines[i+1], "       fix: ")
-					assert.Contains(t, lines[i+1], test.fix)
-					return
-				}
+			for _, fault := range run {
+				line := regexp.MustCompile(`(?m)^FAULT.*`+regexp.QuoteMeta(fault.fault)+`.*\n       fix: .*$`).FindAllString(r.stdout, -1)
+				assert.Contains(t, strings.Join(line, "\n"), fault.fix, "%s\n%s", fault.fault, r.stdout)
+				assert.NotEmpty(t, line, "the fault is not named: %s\n%s", fault.fault, r.stdout)
 			}
-			assert.Fail(t, "the fault is not named", "%s\n%s", test.fault, r.stdout)
 		})
 	}
 }
