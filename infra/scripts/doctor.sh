@@ -240,7 +240,7 @@ repository() {
 
 # lines COUNT FIX says whether any pod's line has come in the last day: where none comes, none is an error either.
 lines() {
-  if [ "$(jq "$1" <<<"$answer")" -gt 0 ]; then
+  if [ "$(jq "$1" <<<"${answer:-null}")" -gt 0 ]; then
     ok 'logs of pods: lines of the last day are there'
     return
   fi
