@@ -324,7 +324,7 @@ var ending = regexp.MustCompile(`-(dev|staging|prod|preview|clean-up|nodes|clust
 func checkNames(t *testing.T, calls []string) {
 	t.Helper()
 	var made strings.Builder
-	for _, pattern := range []string{"k8s/base/*.yaml", "k8s/environments/*/*.yaml", "k8s/namespaces/*/*.yaml", "k8s/clusters/*/values.env", "infra/settings/*.tf", "infra/*/*.tf"} {
+	for _, pattern := range []string{"k8s/base/*.yaml", "k8s/environments/*/*.yaml", "k8s/namespaces/*/*.yaml", "k8s/clusters/*/values.env", "k8s/components/*/*.yaml", "infra/settings/*.tf", "infra/*/*.tf"} {
 		made.WriteString(fileText(t, pattern))
 	}
 	known := name.FindAllString(made.String(), -1)
