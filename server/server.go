@@ -412,7 +412,7 @@ func (s *Server) load(ctx context.Context) {
 	}
 	if err != nil {
 		s.repository.Refuse(err)
-		s.log.ErrorContext(ctx, "not ready", "reason", err)
+		s.log.ErrorContext(ctx, "not ready", "reason", s.repository.Reason())
 		return
 	}
 	s.metrics.Store(s.telemetry.Metrics().ForModel(served.Name, served.Version, served.Digest, served.Schema.Classes.Texts()))

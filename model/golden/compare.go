@@ -26,7 +26,7 @@ func check(s *model.Schema, g *model.Golden) (floors []float64, err error) {
 	for i := range g.Rows {
 		row := &g.Rows[i]
 		if err := checkRow(s, row); err != nil {
-			return nil, fmt.Errorf("golden row %d (%s): %w", i, clip(row.Instance), err)
+			return nil, fmt.Errorf("golden row %d (%s): %w", i, quoted(row.Instance), err)
 		}
 		for target, v := range row.Value {
 			if target == len(floors) {
@@ -69,7 +69,7 @@ func (p *prover) compare(want *model.GoldenRow, answer json.RawMessage, floors [
 		return fmt.Errorf("the answer cannot be read: %w", err)
 	}
 	if expectsLabel(want) && !sameLabel(want.Label, got.Label) {
-		return fmt.Errorf("label %s is expected, and %s was answered", clip(want.Label), answered(got.Label))
+		return fmt.Errorf("label %s is expected, and %s was answered", quoted(want.Label), answered(got.Label))
 	}
 	tolerance := p.model.Golden.Tolerance
 	if want.Probabilities.Any() {
@@ -99,7 +99,7 @@ func answered(raw json.RawMessage) string {
 	if len(raw) == 0 || string(raw) == "null" {
 		return "none"
 	}
-	return clip(raw)
+	return quoted(raw)
 }
 
 // values returns the value of a regression as a list, whatever its form; nil
