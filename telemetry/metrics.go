@@ -20,7 +20,7 @@ type ShedReason string
 
 // The reasons to refuse a request.
 const (
-	ShedQueueFull      ShedReason = "queue-full"          // every slot and every place in the queue was taken
+	ShedQueueFull      ShedReason = "queue-full"          // every slot was taken, and every place in the queue from which one would come in time
 	ShedQueueTimeout   ShedReason = "queue-timeout"       // it waited as long as it may
 	ShedClientClosed   ShedReason = ErrorTypeClientClosed // its caller went away while it waited
 	ShedBodyMemory     ShedReason = "body-memory"         // there was no memory for its body
@@ -86,7 +86,7 @@ func newMetrics(registry *prometheus.Registry, version, commit string) *Metrics 
 		info:        c.gauge("tepal_model_info", "The models served; always 1.", "model_name", "model_version", "model_digest"),
 		golden:      c.gauge("tepal_model_golden_status", "1 for the outcome of the last replay of the model's golden rows, else 0.", "model_name", "model_version", "status"),
 		predictions: c.counter("tepal_predictions_total", "Predictions answered, by the label predicted.", "model_name", "model_version", "label"),
-		confidence: c.histogram("tepal_prediction_confidence_ratio", "Highest probability of each prediction.",
+		confidence: c.histogram("tepal_prediction_confidence_ratio", "Highest probability of each prediction, of models that answer probabilities.",
 			confidenceBuckets(), "model_name", "model_version"),
 		rows: c.histogram("tepal_request_rows", "Instances in a request that was predicted.", rowBuckets(), "model_name", "model_version"),
 		program: c.durations("tepal_program_row_seconds", "Time that the model's program took, divided by the instances of the request.",

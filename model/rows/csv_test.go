@@ -86,7 +86,7 @@ func TestCSVFaults(t *testing.T) {
 		{"underscores", "a,b\n1_000,1\n", `line 2, column 1: feature "a": "1_000" is no float64 number`},
 		{"beyond a double", "a,b\n1e400,1\n", `line 2, column 1: feature "a": "1e400" is no float64 number`},
 		{"a long cell", "a,b\n" + strings.Repeat("x", 500) + ",1\n", `line 2, column 1: feature "a": "` + strings.Repeat("x", 64) + `…" is no float64 number`},
-		{"a long cell that is no UTF-8", "a,b\n" + strings.Repeat("\x80", 500) + ",1\n", `line 2, column 1: feature "a": "…" is no float64 number`},
+		{"a long cell that is no UTF-8", "a,b\n" + strings.Repeat("\x80", 500) + ",1\n", `line 2, column 1: feature "a": "�…" is no float64 number`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := readAll(withFeatures(model.Float64, "a", "b"), c.text)
@@ -156,6 +156,10 @@ func TestCSVAnswers(t *testing.T) {
 			"integer labels",
 			answering(model.Classes{Ints: []int64{4, -2}}, []model.Role{label, probabilities}, integers(4, -2), float32s(2, 1, 0, 0.25, 0.75)),
 			[]string{"label", "probability_4", "probability_-2"}, []string{"-2", "0.25", "0.75"},
+		}, {
+			"scores",
+			answering(model.Classes{Strings: []string{"x", "y"}}, []model.Role{label, scores}, texts("x", "y"), float32s(2, 1, 0, -2, 3)),
+			[]string{"label", "score_x", "score_y"}, []string{"y", "-2", "3"},
 		}, {
 			"a value",
 			answering(model.Classes{}, []model.Role{value}, float32s(1, 1, 2.5)), []string{"value"}, []string{"2.5"},
