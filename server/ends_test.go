@@ -23,7 +23,7 @@ func dial(t *testing.T, s *running) *net.TCPConn {
 	conn, err := dialer.DialContext(t.Context(), "tcp", s.HTTPAddr().String())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(5*time.Minute)))
 	return conn.(*net.TCPConn)
 }
 
@@ -122,7 +122,7 @@ func TestCallersWhoCloseTheirSide(t *testing.T) {
 // waits in the queue. give gives a slot back.
 func queued(t *testing.T, protocol string) (s *running, conn *net.TCPConn, give func()) {
 	t.Helper()
-	s = start(t, setup{config: Config{MaxConcurrency: 1, MaxQueue: 1, QueueTimeout: time.Minute}}, false)
+	s = start(t, setup{config: Config{MaxConcurrency: 1, MaxQueue: 1, QueueTimeout: 5 * time.Minute}}, false)
 	_, err := s.admission.acquire(t.Context(), caller{})
 	require.NoError(t, err)
 	conn = dial(t, s)

@@ -92,7 +92,7 @@ func (r *running) waitReady(t testing.TB) {
 
 // client keeps no connection, so that none outlives its test.
 func client() *http.Client {
-	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Minute}
 }
 
 func get(t testing.TB, url string) (int, string) {

@@ -138,7 +138,7 @@ func TestStopLosesNothing(t *testing.T) {
 		clients.Go(func() {
 			transport := &http.Transport{}
 			defer transport.CloseIdleConnections()
-			client := &http.Client{Transport: transport, Timeout: time.Minute}
+			client := &http.Client{Transport: transport, Timeout: 5 * time.Minute}
 			for notReady := 0; notReady < 10; {
 				req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.url+"/predict", strings.NewReader(setosa))
 				if !assert.NoError(t, err) {
@@ -289,7 +289,7 @@ func upload(t *testing.T, s *running, length int) net.Conn {
 	conn, err := dialer.DialContext(t.Context(), "tcp", s.HTTPAddr().String())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(5*time.Minute)))
 	head(t, conn, length)
 	return conn
 }
@@ -357,7 +357,7 @@ func TestBrokenChunksEndTheConnection(t *testing.T) {
 			conn, err := dialer.DialContext(t.Context(), "tcp", s.HTTPAddr().String())
 			require.NoError(t, err)
 			defer conn.Close()
-			require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+			require.NoError(t, conn.SetDeadline(time.Now().Add(5*time.Minute)))
 			_, err = fmt.Fprintf(conn, start1+"%sGET /models/smuggled HTTP/1.1\r\nHost: x\r\n\r\n", test.media, test.body)
 			require.NoError(t, err)
 			answer, err := io.ReadAll(conn)
@@ -424,7 +424,7 @@ func TestRefusalsDoNotSpoilTheConnection(t *testing.T) {
 			s := start(t, test.setup, false)
 			transport := &http.Transport{}
 			defer transport.CloseIdleConnections()
-			client := &http.Client{Transport: transport, Timeout: time.Minute}
+			client := &http.Client{Transport: transport, Timeout: 5 * time.Minute}
 			ask := func(method, path, body string, header http.Header) int {
 				req, err := http.NewRequestWithContext(t.Context(), method, s.url+path, strings.NewReader(body))
 				require.NoError(t, err)

@@ -189,7 +189,7 @@ func converse(t *testing.T, s *running) *conversation {
 	conn, err := dialer.DialContext(t.Context(), "tcp", s.HTTPAddr().String())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
-	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(5*time.Minute)))
 	_, err = io.WriteString(conn, "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n")
 	require.NoError(t, err)
 	return &conversation{t: t, conn: conn, reader: bufio.NewReader(conn)}
@@ -264,7 +264,7 @@ func TestStreamWaitsForContinue(t *testing.T) {
 	conn, err := dialer.DialContext(t.Context(), "tcp", s.HTTPAddr().String())
 	require.NoError(t, err)
 	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(5*time.Minute)))
 	_, err = fmt.Fprintf(conn, "POST /predict HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Type: application/x-ndjson\r\nContent-Length: %d\r\n\r\n", len(setosa))
 	require.NoError(t, err)
 	reader := bufio.NewReader(conn)
@@ -719,7 +719,7 @@ func TestBatchesTakeBoundedMemory(t *testing.T) {
 	const callers, each = 16, 4
 	// Of 10,000 instances of Iris: the body, the answer, their numbers, and as much again for buffers that grew.
 	const budget = 8 << 20
-	s := start(t, setup{config: Config{QueueTimeout: time.Minute}}, false)
+	s := start(t, setup{config: Config{QueueTimeout: 5 * time.Minute}}, false)
 	body := "[" + strings.Repeat(virginica+",", DefaultMaxBatch-1) + virginica + "]"
 	// What is in use, without what the collector has not come to yet: that depends on the machine.
 	heap := func() int64 {
