@@ -80,9 +80,12 @@ function isRight(model, response) {
   }
   if (model.task === 'regression') return [answer.value].flat().every(Number.isFinite);
   if (!model.classes.includes(answer.label)) return false;
-  if (!model.schema.outputs.some((output) => output.role === 'probabilities')) return true;
-  const sum = Object.values(answer.probabilities || {}).reduce((a, b) => a + b, 0);
-  return Math.abs(sum - 1) <= 1e-3;
+  const has = (role) => model.schema.outputs.some((output) => output.role === role);
+  const byClass = (numbers, right) => model.classes.every((label) => right((numbers || {})[label]));
+  return (
+    (!has('probabilities') || byClass(answer.probabilities, (p) => Number.isFinite(p) && p >= 0 && p <= 1)) &&
+    (!has('scores') || byClass(answer.scores, Number.isFinite))
+  );
 }
 
 export default function predict(model) {

@@ -99,6 +99,7 @@ func TestNotSent(t *testing.T) {
 func TestAnswers(t *testing.T) {
 	regression := `{"name":"toy","task":"regression","schema":{"features":[{"name":"x","type":"number"}],"outputs":[{"role":"value"}]}}`
 	numbers := `{"name":"toy","task":"classification","classes":[1,2],"schema":{"features":[{"name":"x","type":"number"}],"outputs":[{"role":"label"}]}}`
+	scored := `{"name":"toy","task":"classification","classes":[10,-3],"schema":{"features":[{"name":"x","type":"number"}],"outputs":[{"role":"label"},{"role":"scores"}]}}`
 	for name, c := range map[string]struct {
 		model  string
 		status int
@@ -106,9 +107,17 @@ func TestAnswers(t *testing.T) {
 		kind   string
 	}{
 		"right":                {toy, 200, right, ""},
-		"within the tolerance": {toy, 200, `{"label":"b","probabilities":{"a":0.4995,"b":0.4999}}`, ""},
-		"beyond it":            {toy, 200, `{"label":"b","probabilities":{"a":0.4995,"b":0.4990}}`, "wrong answer: the probabilities do not sum to 1"},
-		"no probabilities":     {toy, 200, `{"label":"b"}`, "wrong answer: the probabilities do not sum to 1"},
+		"from 0 to 1":          {toy, 200, `{"label":"b","probabilities":{"a":0,"b":1}}`, ""},
+		"above 1":              {toy, 200, `{"label":"b","probabilities":{"a":0,"b":1.0000001}}`, "wrong answer: a class has no probability from 0 to 1"},
+		"below 0":              {toy, 200, `{"label":"b","probabilities":{"a":-1e-9,"b":1}}`, "wrong answer: a class has no probability from 0 to 1"},
+		"a class too few":      {toy, 200, `{"label":"b","probabilities":{"b":1}}`, "wrong answer: a class has no probability from 0 to 1"},
+		"a class too many":     {toy, 200, `{"label":"b","probabilities":{"a":0,"b":1,"c":0}}`, "wrong answer: a class has no probability from 0 to 1"},
+		"not a number":         {toy, 200, `{"label":"b","probabilities":{"a":null,"b":1}}`, "wrong answer: a class has no probability from 0 to 1"},
+		"no probabilities":     {toy, 200, `{"label":"b"}`, "wrong answer: a class has no probability from 0 to 1"},
+		"scores":               {scored, 200, `{"label":-3,"scores":{"10":-1.5,"-3":2.5}}`, ""},
+		"a score too few":      {scored, 200, `{"label":-3,"scores":{"10":-1.5}}`, "wrong answer: a class has no score"},
+		"a score that is none": {scored, 200, `{"label":-3,"scores":{"10":-1.5,"-3":null}}`, "wrong answer: a class has no score"},
+		"no scores":            {scored, 200, `{"label":-3,"probabilities":{"10":0,"-3":1}}`, "wrong answer: a class has no score"},
 		"another label":        {toy, 200, `{"label":"c","probabilities":{"a":1}}`, "wrong answer: the label is none of the classes"},
 		"no label":             {toy, 200, `{"probabilities":{"a":1}}`, "wrong answer: the label is none of the classes"},
 		"a list for a label":   {toy, 200, `{"label":["a"],"probabilities":{"a":1}}`, "wrong answer: the label is none of the classes"},

@@ -6,8 +6,8 @@
 What is sent is drawn from the schema that the service publishes of its model, so this works with any model. A model with
 the four features of Iris gets measurements of plausible flowers instead. MODEL names the model where there are several.
 
-An answer counts as a failure when it is wrong, whatever its status: a label that is none of the classes, or
-probabilities that do not sum to 1.
+An answer counts as a failure when it is wrong, whatever its status: a label that is none of the classes, or a class
+without a probability from 0 to 1, or without a score where the model answers scores.
 
 Locust is a closed loop: a user waits for an answer before it asks again, so a slow service is asked less. For latencies
 under a load that does not give way, use cmd/loadtest.
@@ -68,11 +68,21 @@ def fault(model, answer):
         return None if numbers else "wrong answer: no value"
     if answer.get("label") not in model["classes"]:
         return "wrong answer: the label is none of the classes"
-    if any(output["role"] == "probabilities" for output in model["schema"]["outputs"]):
-        probabilities = answer.get("probabilities")
-        if not isinstance(probabilities, dict) or not abs(sum(probabilities.values()) - 1) <= 1e-3:
-            return "wrong answer: the probabilities do not sum to 1"
+    roles = {output["role"] for output in model["schema"]["outputs"]}
+    if "probabilities" in roles and not by_class(model, answer.get("probabilities"), 0, 1):
+        return "wrong answer: a class has no probability from 0 to 1"
+    if "scores" in roles and not by_class(model, answer.get("scores"), -math.inf, math.inf):
+        return "wrong answer: a class has no score"
     return None
+
+
+def by_class(model, numbers, low, high):
+    """Tells whether there is a number for each class, from low to high."""
+    return (
+        isinstance(numbers, dict)
+        and numbers.keys() == {str(label) for label in model["classes"]}
+        and all(isinstance(n, (int, float)) and low <= n <= high for n in numbers.values())
+    )
 
 
 class PredictionUser(HttpUser):

@@ -81,7 +81,7 @@ func run(t *testing.T, name string, args ...string) (output string, code int) {
 const (
 	rightAnswer = `{"label":"a","probabilities":{"a":0.75,"b":0.25}}`
 	wrongLabel  = `{"label":"c","probabilities":{"a":0.75,"b":0.25}}`
-	wrongSum    = `{"label":"a","probabilities":{"a":0.75,"b":0.75}}`
+	wrongRange  = `{"label":"a","probabilities":{"a":0.75,"b":1.75}}`
 )
 
 // TestK6 runs the scenario by k6 itself: every gate holds, and breaks.
@@ -98,7 +98,7 @@ func TestK6(t *testing.T) {
 		"rate":             {&target{status: 200, answer: rightAnswer}, []string{"MIN_RATE=2"}, 99, "http_reqs{name:/predict}"},
 		"status":           {&target{status: 503, answer: rightAnswer}, []string{"MAX_ERRORS=0.5"}, 99, "wrong_answers"},
 		"label":            {&target{status: 200, answer: wrongLabel}, []string{"MAX_ERRORS=0.5"}, 99, "wrong_answers"},
-		"sum":              {&target{status: 200, answer: wrongSum}, []string{"MAX_ERRORS=0.5"}, 99, "wrong_answers"},
+		"range":            {&target{status: 200, answer: wrongRange}, []string{"MAX_ERRORS=0.5"}, 99, "wrong_answers"},
 		"what is not sent": {&target{status: 200, answer: rightAnswer, delay: time.Second}, []string{"CONNECTIONS=1"}, 99, "dropped_iterations"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -129,7 +129,7 @@ func TestLocust(t *testing.T) {
 		"right":  {&target{status: 200, answer: rightAnswer}, 0, ""},
 		"status": {&target{status: 503, answer: rightAnswer}, 1, "status 503"},
 		"label":  {&target{status: 200, answer: wrongLabel}, 1, "the label is none of the classes"},
-		"sum":    {&target{status: 200, answer: wrongSum}, 1, "the probabilities do not sum to 1"},
+		"range":  {&target{status: 200, answer: wrongRange}, 1, "a class has no probability from 0 to 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(c.target)

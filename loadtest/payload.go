@@ -14,6 +14,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/tepalhq/tepal/model"
@@ -39,8 +40,27 @@ func (m *description) isClass(label any) bool {
 	return false
 }
 
-func (m *description) hasProbabilities() bool {
-	return slices.ContainsFunc(m.Schema.Outputs, func(o model.Output) bool { return o.Role == model.RoleProbabilities })
+// isByClass reports whether there is a number for each class, and each is right.
+func (m *description) isByClass(numbers map[string]*float64, right func(*float64) bool) bool {
+	for _, class := range m.Classes {
+		if !right(numbers[text(class)]) {
+			return false
+		}
+	}
+	return len(numbers) == len(m.Classes)
+}
+
+// text is a class as the name of a member.
+func text(class any) string {
+	if number, ok := class.(float64); ok {
+		return strconv.FormatFloat(number, 'f', -1, 64)
+	}
+	return fmt.Sprint(class)
+}
+
+// has reports whether the model answers an output of the role.
+func (m *description) has(r model.Role) bool {
+	return slices.ContainsFunc(m.Schema.Outputs, func(o model.Output) bool { return o.Role == r })
 }
 
 // patience is how long one question about readiness or models may take.

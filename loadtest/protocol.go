@@ -2,7 +2,6 @@ package loadtest
 
 import (
 	"encoding/json"
-	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -41,24 +40,25 @@ func (r *rest) Target(instance []byte) vegeta.Target {
 
 func (r *rest) Check(body []byte) string {
 	var answer struct {
-		Label         any                `json:"label"`
-		Probabilities map[string]float64 `json:"probabilities"`
-		Value         any                `json:"value"`
+		Label         any                 `json:"label"`
+		Probabilities map[string]*float64 `json:"probabilities"`
+		Scores        map[string]*float64 `json:"scores"`
+		Value         any                 `json:"value"`
 	}
 	if json.Unmarshal(body, &answer) != nil {
 		return "wrong answer: not the JSON of a prediction"
 	}
-	sum := 0.0
-	for _, p := range answer.Probabilities {
-		sum += p
-	}
+	isProbability := func(p *float64) bool { return p != nil && *p >= 0 && *p <= 1 }
+	isScore := func(s *float64) bool { return s != nil }
 	switch regression := r.described.Task == model.Regression; {
 	case regression && !isValue(answer.Value):
 		return "wrong answer: no value"
 	case !regression && !r.described.isClass(answer.Label):
 		return "wrong answer: the label is none of the classes"
-	case !regression && r.described.hasProbabilities() && !(math.Abs(sum-1) <= 1e-3):
-		return "wrong answer: the probabilities do not sum to 1"
+	case r.described.has(model.RoleProbabilities) && !r.described.isByClass(answer.Probabilities, isProbability):
+		return "wrong answer: a class has no probability from 0 to 1"
+	case r.described.has(model.RoleScores) && !r.described.isByClass(answer.Scores, isScore):
+		return "wrong answer: a class has no score"
 	}
 	return ""
 }

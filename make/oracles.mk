@@ -5,7 +5,7 @@ DRIFT  := telemetry/drift/testdata
 .venv/oracle: $(ORACLE)/requirements.txt
 
 .PHONY: oracle
-oracle: .venv/oracle ## Record again what ONNX Runtime answers, and the drift that NumPy and SciPy compute
+oracle: .venv/oracle ## Record again what trainers, ONNX's reference and ONNX Runtime answer, and the drift that NumPy and SciPy compute
 	.venv/oracle/bin/python $(ORACLE)/oracle.py
 	.venv/oracle/bin/python $(DRIFT)/psi.py
 

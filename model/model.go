@@ -45,6 +45,9 @@ type Model struct {
 	Golden   *Golden
 	// Program evaluates the graph.
 	Program Program
+	// RowBytes is the most memory that Program takes for each row of a batch:
+	// its results on the way and its outputs, without the inputs.
+	RowBytes int64
 }
 
 // Predict evaluates the batch into p, whose storage is reused. It returns an

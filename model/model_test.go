@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -178,8 +179,43 @@ func TestPredictionsClass(t *testing.T) {
 		{Type: Float32, Shape: []int{2, 3}, Float32s: []float32{0.2, 0.4, 0.4, 0.6, 0.3, 0.1}},
 		{Type: Float64, Shape: []int{2, 3}, Float64s: []float64{0.2, 0.4, 0.4, 0.6, 0.3, 0.1}},
 	} {
-		p = Predictions{Rows: 2, Outputs: []Tensor{scores}, schema: &Schema{Outputs: []Output{{Name: "p", Role: RoleProbabilities}}}}
-		require.Equal(t, 1, p.Class(0), "the first of the highest")
-		require.Equal(t, 0, p.Class(1))
+		for _, role := range []Role{RoleProbabilities, RoleScores} {
+			p = Predictions{Rows: 2, Outputs: []Tensor{scores}, schema: &Schema{Outputs: []Output{{Name: "p", Role: role}}}}
+			require.Equal(t, 1, p.Class(0), "the first of the highest")
+			require.Equal(t, 0, p.Class(1))
+			confidence, ok := p.Confidence(1)
+			require.Equal(t, role == RoleProbabilities, ok, "scores are no confidence")
+			if ok {
+				require.InDelta(t, 0.6, confidence, 1e-6)
+			}
+		}
+	}
+	nan := Tensor{Type: Float32, Shape: []int{1, 2}, Float32s: []float32{float32(math.NaN()), float32(math.NaN())}}
+	p = Predictions{Rows: 1, Outputs: []Tensor{nan}, schema: &Schema{Outputs: []Output{{Name: "p", Role: RoleProbabilities}}}}
+	_, ok := p.Confidence(0)
+	require.False(t, ok, "what is no number is no confidence")
+}
+
+// TestClamp: rounding is taken off probabilities, and off nothing else.
+func TestClamp(t *testing.T) {
+	answered := []float64{-1e-7, 0.25, 1.0000001}
+	for role, want := range map[Role][]float64{RoleProbabilities: {0, 0.25, 1}, RoleScores: answered, RoleValue: answered} {
+		m := &Model{Schema: Schema{
+			Classes: Classes{Ints: []int64{0, 1, 2}}, Outputs: []Output{{Name: "single", Role: role}, {Name: "double", Role: role}},
+		}}
+		m.Program = programFunc(func(_ context.Context, _, out []Tensor) error {
+			out[0].Resize(Float32, 1, 3)
+			out[1].Resize(Float64, 1, 3)
+			for i, v := range answered {
+				out[0].Float32s[i], out[1].Float64s[i] = float32(v), v
+			}
+			return nil
+		})
+		var p Predictions
+		require.NoError(t, m.Predict(t.Context(), &Batch{Rows: 1}, &p))
+		for i, v := range want {
+			require.Equal(t, float32(v), p.Outputs[0].Float32s[i], role)
+			require.Equal(t, v, p.Outputs[1].Float64s[i], role)
+		}
 	}
 }

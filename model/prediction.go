@@ -2,8 +2,8 @@ package model
 
 import "fmt"
 
-// Predictions are the answers for a batch, column by column: a label and its
-// probabilities, or a value, for each row. They are filled by Model.Predict
+// Predictions are the answers for a batch, column by column: a label with the
+// probabilities or scores of the classes, or a value, for each row. They are filled by Model.Predict
 // and reused by one goroutine at a time.
 type Predictions struct {
 	// Rows is the number of instances answered.
@@ -23,7 +23,8 @@ func (p *Predictions) reset(s *Schema) {
 }
 
 // check holds the program to its word: each output has a row for each instance,
-// with one label in it, or one probability for each class.
+// with one label in it, or one number for each class. It takes the rounding off
+// probabilities that a sum left outside 0 to 1.
 func (p *Predictions) check(rows int) error {
 	for i := range p.Outputs {
 		o, t := &p.schema.Outputs[i], &p.Outputs[i]
@@ -31,8 +32,11 @@ func (p *Predictions) check(rows int) error {
 			return fmt.Errorf("output %q has %d rows for %d instances", o.Name, got, rows)
 		}
 		width := t.Width()
-		if o.Role == RoleLabel && width != 1 || o.Role == RoleProbabilities && width != p.schema.Classes.Len() {
+		if o.Role == RoleLabel && width != 1 || o.Role.ByClass() && width != p.schema.Classes.Len() {
 			return fmt.Errorf("output %q has %d columns, and its role is %s", o.Name, width, o.Role)
+		}
+		if o.Role == RoleProbabilities {
+			t.clamp()
 		}
 	}
 	p.Rows = rows
@@ -47,6 +51,10 @@ func (p *Predictions) Label() *Tensor { return p.output(RoleLabel) }
 // of Schema.Classes in their order; nil when the model answers none.
 func (p *Predictions) Probabilities() *Tensor { return p.output(RoleProbabilities) }
 
+// Scores returns the tensor of class scores that are no probabilities, of the
+// same form; nil when the model answers none.
+func (p *Predictions) Scores() *Tensor { return p.output(RoleScores) }
+
 // Value returns the tensor of regressed values; nil when the model answers none.
 func (p *Predictions) Value() *Tensor { return p.output(RoleValue) }
 
@@ -60,13 +68,16 @@ func (p *Predictions) output(r Role) *Tensor {
 }
 
 // Class returns the index in Schema.Classes of the label of row i; where the
-// model answers none, of the highest probability. It is -1 when there is
-// neither.
+// model answers none, of the highest probability or score. It is -1 when there
+// is neither.
 func (p *Predictions) Class(i int) int {
 	t := p.Label()
 	switch {
 	case t == nil:
-		class, _ := p.likeliest(i)
+		class, _ := p.Probabilities().highest(i)
+		if class < 0 {
+			class, _ = p.Scores().highest(i)
+		}
 		return class
 	case t.Type == String:
 		return p.schema.Classes.indexString(t.Strings[i])
@@ -75,25 +86,9 @@ func (p *Predictions) Class(i int) int {
 	}
 }
 
-// Confidence returns the highest of row i's probabilities; false when the
-// model answers none.
+// Confidence returns the highest of row i's probabilities, from 0 to 1; false
+// when the model answers none, or one that is no number.
 func (p *Predictions) Confidence(i int) (float64, bool) {
-	class, probability := p.likeliest(i)
-	return probability, class >= 0
-}
-
-// likeliest returns the class of the highest probability of row i, the first
-// of equals, and that probability; -1 when the model answers none.
-func (p *Predictions) likeliest(i int) (class int, probability float64) {
-	t := p.Probabilities()
-	if t == nil {
-		return -1, 0
-	}
-	width := t.Width()
-	for j := range width {
-		if v := t.fraction(i*width + j); j == 0 || v > probability {
-			class, probability = j, v
-		}
-	}
-	return class, probability
+	_, probability := p.Probabilities().highest(i)
+	return probability, probability >= 0
 }

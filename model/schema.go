@@ -18,14 +18,21 @@ const (
 // Role is what an output of the graph means.
 type Role string
 
-// The roles of outputs. A graph has at most one output of each of the first
-// three; RoleOther is a further output that only typed protocols show.
+// The roles of outputs. A graph has at most one output of each of them but the
+// last; RoleOther is a further output that only typed protocols show.
 const (
-	RoleLabel         Role = "label"
+	RoleLabel Role = "label"
+	// RoleProbabilities is a number from 0 to 1 for each class.
 	RoleProbabilities Role = "probabilities"
-	RoleValue         Role = "value"
-	RoleOther         Role = "other"
+	// RoleScores is a number for each class that is no probability: a margin,
+	// a decision function. The higher, the likelier.
+	RoleScores Role = "scores"
+	RoleValue  Role = "value"
+	RoleOther  Role = "other"
 )
+
+// ByClass reports whether an output of the role has a number for each class.
+func (r Role) ByClass() bool { return r == RoleProbabilities || r == RoleScores }
 
 // Schema is the single source of what a model takes and answers: validation,
 // documents and metadata are all derived from it.
@@ -33,7 +40,7 @@ type Schema struct {
 	Task     Task
 	Features []Feature
 	// Classes are the labels that a classifier can answer, in the order of its
-	// probabilities.
+	// probabilities or scores.
 	Classes Classes
 	Inputs  []Input
 	Outputs []Output

@@ -1,6 +1,9 @@
 package model
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // Type is the type of a tensor's elements.
 type Type uint8
@@ -25,6 +28,9 @@ func (t Type) String() string {
 	}
 	return fmt.Sprintf("type(%d)", uint8(t))
 }
+
+// Size is what an element of the type takes in memory, in bytes; of a string without its text.
+func (t Type) Size() int64 { return [...]int64{0, 4, 8, 4, 8, 1, 16}[t] }
 
 // IsFloat reports whether the type is a floating-point one.
 func (t Type) IsFloat() bool { return t == Float32 || t == Float64 }
@@ -106,12 +112,44 @@ func (t *Tensor) Width() int {
 	return n
 }
 
-// fraction returns element i of a tensor of a floating-point type.
-func (t *Tensor) fraction(i int) float64 {
-	if t.Type == Float64 {
-		return t.Float64s[i]
+// highest returns the column of the highest number in a row of a tensor of a
+// floating-point type, the first of equals, and that number; -1 and NaN when
+// there is no tensor.
+func (t *Tensor) highest(row int) (column int, number float64) {
+	switch {
+	case t == nil:
+		return -1, math.NaN()
+	case t.Type == Float64:
+		return highest(t.Float64s[row*t.Width():][:t.Width()])
+	default:
+		return highest(t.Float32s[row*t.Width():][:t.Width()])
 	}
-	return float64(t.Float32s[i])
+}
+
+func highest[F float32 | float64](numbers []F) (int, float64) {
+	best := 0
+	for i, v := range numbers {
+		if v > numbers[best] {
+			best = i
+		}
+	}
+	return best, float64(numbers[best])
+}
+
+// clamp moves what is outside 0 to 1 in a tensor of a floating-point type to
+// the nearer end; NaN stays.
+func (t *Tensor) clamp() {
+	if t.Type == Float64 {
+		clamp(t.Float64s)
+	} else {
+		clamp(t.Float32s)
+	}
+}
+
+func clamp[F float32 | float64](numbers []F) {
+	for i, v := range numbers {
+		numbers[i] = min(max(v, 0), 1)
+	}
 }
 
 // CopyFrom makes t an independent copy of src, reusing t's storage.

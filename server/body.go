@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/tepalhq/tepal/model"
+	"github.com/tepalhq/tepal/server/memory"
 	"github.com/tepalhq/tepal/telemetry"
 )
 
@@ -88,42 +90,6 @@ func accepts(headers []string, media string) bool {
 // clipHeader keeps a caller's header from filling the answer.
 func clipHeader(value string) string { return strings.ToValidUTF8(value[:min(len(value), 128)], "�") }
 
-// The memory of all bodies together.
-const (
-	// freeBodyBytes of each body do not count, so that small requests are never
-	// refused on account of large ones.
-	freeBodyBytes = 64 << 10
-	// maxBodies of the largest size may be in memory at once.
-	maxBodies = 32
-)
-
-// errBodyMemory says that the bodies in memory are as large as they may be.
-var errBodyMemory = errors.New("no memory for the body")
-
-// bodyMemoryDetail says the same to a caller.
-const bodyMemoryDetail = "the server holds as many large bodies as it can"
-
-// meteredBody counts what it reads against the server's memory for bodies.
-type meteredBody struct {
-	io.Reader
-	server *Server
-	x      *exchange
-	size   int64
-}
-
-// Read implements io.Reader.
-func (b *meteredBody) Read(p []byte) (int, error) {
-	n, err := b.Reader.Read(p)
-	b.size += int64(n)
-	if more := b.size - freeBodyBytes - b.x.held; more > 0 {
-		b.x.held += more
-		if b.server.bodyMemory.Add(more) > maxBodies*b.server.config.MaxBodyBytes {
-			return n, errBodyMemory
-		}
-	}
-	return n, err
-}
-
 // What is read of a body whose request was refused.
 const (
 	restBytes = 64 << 20
@@ -164,20 +130,19 @@ func discardRest(w http.ResponseWriter, r *http.Request) {
 
 // readBody reads the body up to its limit; when it cannot, it has answered why.
 func (s *Server) readBody(w http.ResponseWriter, r *http.Request, x *exchange) bool {
-	x.body.Reset()
 	if r.ContentLength > s.config.MaxBodyBytes {
 		s.refuseBody(w, r)
 		return false
 	}
-	_, err := x.body.ReadFrom(s.limitBody(w, r, x))
+	err := readAll(s.limitBody(w, r), &x.body, cmp.Or(max(r.ContentLength, 0), s.config.MaxBodyBytes))
 	if err == nil {
 		return true
 	}
 	switch _, tooLarge := errors.AsType[*http.MaxBytesError](err); {
 	case tooLarge:
 		s.refuseBody(w, r)
-	case errors.Is(err, errBodyMemory):
-		fail(w, r, s.admission.shed(telemetry.ShedBodyMemory, "overloaded", bodyMemoryDetail))
+	case isFull(err):
+		fail(w, r, s.noMemory(telemetry.ShedBodyMemory, "the body"))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		s.refuseLateBody(w, r)
 	case r.Context().Err() != nil:
@@ -214,17 +179,33 @@ func stopping(detail string) *model.Error {
 	return &model.Error{Type: "server-stopping", Detail: detail}
 }
 
-// limitBody bounds what is read of a body. One that says how long it is, and is
-// not too long, ends there; a small one is not worth counting either.
-func (s *Server) limitBody(w http.ResponseWriter, r *http.Request, x *exchange) io.Reader {
-	if r.ContentLength >= 0 && r.ContentLength <= freeBodyBytes {
+// limitBody bounds what is read of a body; one that says how long it is ends
+// there.
+func (s *Server) limitBody(w http.ResponseWriter, r *http.Request) io.Reader {
+	if r.ContentLength >= 0 {
 		return r.Body
 	}
-	body := io.Reader(r.Body)
-	if r.ContentLength < 0 {
-		body = http.MaxBytesReader(w, r.Body, s.config.MaxBodyBytes)
+	return http.MaxBytesReader(w, r.Body, s.config.MaxBodyBytes)
+}
+
+// readAll reads to the end, which is expected after most bytes at the latest.
+// Memory is taken as bytes arrive: to say that many will come takes none.
+func readAll(r io.Reader, into *memory.Buffer, most int64) error {
+	for {
+		if size := len(into.Bytes); size == cap(into.Bytes) {
+			if err := into.Grow(max(size+1, min(2*size, int(most)))); err != nil {
+				return err
+			}
+		}
+		n, err := r.Read(into.Bytes[len(into.Bytes):cap(into.Bytes)])
+		into.Bytes = into.Bytes[:len(into.Bytes)+n]
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
 	}
-	return &meteredBody{Reader: body, server: s, x: x}
 }
 
 // refuseBody answers for a body beyond the limit.

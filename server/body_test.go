@@ -48,12 +48,21 @@ func TestBodiesThatDoNotArrive(t *testing.T) {
 	}
 }
 
-// TestHugeBuffersAreNotKept answers a body beyond keepBytes and then a small
-// one; what is kept between them must be small.
-func TestHugeBuffersAreNotKept(t *testing.T) {
+// TestHugeWorkspacesAreNotKept computes with more than keepBytes; what is kept
+// for the next request must be small.
+func TestHugeWorkspacesAreNotKept(t *testing.T) {
 	s := start(t, setup{}, false)
-	x := new(exchange)
-	x.body.Grow(keepBytes + 1)
-	s.recycle(x)
-	require.NotSame(t, x, s.newExchange())
+	for most, kept := range map[int64]bool{keepBytes: true, keepBytes + 1: false} {
+		x := s.newExchange()
+		_, err := s.enter(t.Context(), caller{}, x)
+		require.NoError(t, err)
+		w := x.work
+		require.NoError(t, w.take(most))
+		assert.Equal(t, most-slotBytes, s.memory.Used())
+		s.leave(x)
+		assert.Zero(t, s.memory.Used())
+		if next, _ := s.workspaces.Get().(*workspace); !kept {
+			assert.NotSame(t, w, next)
+		}
+	}
 }

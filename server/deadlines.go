@@ -24,6 +24,7 @@ type deadlines struct {
 
 	mu    sync.Mutex
 	conns map[*watchedConn]struct{}
+	limit connectionLimit
 }
 
 // watchDeadlines returns the listener with its connections' deadlines kept
@@ -76,9 +77,14 @@ func (d *deadlines) Accept() (net.Conn, error) {
 	}
 	c := &watchedConn{TCPConn: conn, owner: d, caller: callerSide{closed: make(chan struct{})}}
 	c.read.set, c.write.set = conn.SetReadDeadline, conn.SetWriteDeadline
+	c.quiet.Store(d.now.Load())
 	d.mu.Lock()
 	d.conns[c] = struct{}{}
+	victim := d.makeRoom(c)
 	d.mu.Unlock()
+	if victim != nil {
+		_ = victim.Close()
+	}
 	return c, nil
 }
 
@@ -88,6 +94,11 @@ type watchedConn struct {
 	owner       *deadlines
 	read, write deadline
 	caller      callerSide
+	// quiet is since when it waits for a request, busy while it has one; asked
+	// says that it has had one. extra is set before it is served.
+	quiet atomic.Int64
+	asked atomic.Bool
+	extra bool
 }
 
 // SetDeadline implements net.Conn.
@@ -106,9 +117,7 @@ func (c *watchedConn) SetWriteDeadline(t time.Time) error { return c.write.move(
 
 // Close implements net.Conn.
 func (c *watchedConn) Close() error {
-	c.owner.mu.Lock()
-	delete(c.owner.conns, c)
-	c.owner.mu.Unlock()
+	c.owner.forget(c)
 	return c.TCPConn.Close()
 }
 

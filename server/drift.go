@@ -48,5 +48,5 @@ func (s *Server) showDrift(w http.ResponseWriter, r *http.Request) {
 		fail(w, r, &model.Error{Kind: model.KindNotReady, Type: "model-not-ready", Detail: "the model is not watched for drift yet"})
 		return
 	}
-	writeJSON(w, http.StatusOK, "application/json", monitor.Report())
+	s.documents.drift.write(s, w, r, monitor, true, func() any { return monitor.Report() })
 }

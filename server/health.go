@@ -28,6 +28,15 @@ func live(w http.ResponseWriter, _ *http.Request) {
 	writeHealth(w, http.StatusOK, health{Status: "alive"})
 }
 
+// isProbe reports whether a path is one of addHealth's.
+func isProbe(path string) bool {
+	switch path {
+	case "/live_check", "/livez", "/ready_check", "/readyz":
+		return true
+	}
+	return false
+}
+
 // health is the body of a probe's answer.
 type health struct {
 	Status string `json:"status"`

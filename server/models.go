@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"github.com/tepalhq/tepal/model"
+	"github.com/tepalhq/tepal/model/repository"
 	"github.com/tepalhq/tepal/telemetry"
 )
 
@@ -14,12 +15,19 @@ type modelList struct {
 
 // listModels answers GET /models: every model that is served, as a document
 // each.
-func (s *Server) listModels(w http.ResponseWriter, _ *http.Request) {
+func (s *Server) listModels(w http.ResponseWriter, r *http.Request) {
+	// A server has one model, or none yet, and then the list is of nothing.
+	var of *repository.Served
 	list := modelList{Models: []model.Document{}}
 	for _, served := range s.repository.Models() {
-		list.Models = append(list.Models, served.Document(served.Golden))
+		of = served
 	}
-	writeJSON(w, http.StatusOK, "application/json", list)
+	s.documents.list.write(s, w, r, of, false, func() any {
+		if of != nil {
+			list.Models = append(list.Models, of.Document(of.Golden))
+		}
+		return list
+	})
 }
 
 // showModel answers GET /models/{name}: all there is to know of one model.
@@ -31,5 +39,5 @@ func (s *Server) showModel(w http.ResponseWriter, r *http.Request) {
 	}
 	record := telemetry.RecordFrom(r.Context())
 	record.ModelName, record.ModelVersion = served.Name, served.Version
-	writeJSON(w, http.StatusOK, "application/json", served.Document(served.Golden))
+	s.documents.model.write(s, w, r, served, false, func() any { return served.Document(served.Golden) })
 }

@@ -39,7 +39,7 @@ func (s *Server) routes() http.Handler {
 	s.addHealth(mux)
 	mux.NotFound(s.telemetry.Unmatched(notFound(mux)).ServeHTTP)
 	mux.MethodNotAllowed(s.telemetry.Unmatched(methodNotAllowed(mux)).ServeHTTP)
-	return s.closeWhileDraining(readOn(shortcut(direct, canonical(mux))))
+	return s.closeWhileDraining(readOn(s.refuseExtra(shortcut(direct, canonical(mux)))))
 }
 
 // shortcut hands a POST to one of the given paths to its handler at once. The
@@ -107,7 +107,7 @@ func (s *Server) opsRoutes() http.Handler {
 	s.addHealth(mux)
 	mux.NotFound(notFound(mux))
 	mux.MethodNotAllowed(methodNotAllowed(mux))
-	return canonical(mux)
+	return s.refuseExtra(canonical(mux))
 }
 
 // closeWhileDraining asks clients to come back on a new connection, which a

@@ -20,6 +20,7 @@ import (
 
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/repository"
+	"github.com/tepalhq/tepal/server/memory"
 	"github.com/tepalhq/tepal/telemetry"
 	"github.com/tepalhq/tepal/telemetry/drift"
 )
@@ -42,7 +43,15 @@ type Config struct {
 	MaxConcurrency int
 	MaxQueue       int
 	QueueTimeout   time.Duration
-	// MaxBodyBytes and MaxBatch bound a request.
+	// MemoryBudgetBytes is the memory that all connections, bodies, batches,
+	// answers and documents take together; what would not fit is refused. The
+	// default is memory.DefaultBudget.
+	MemoryBudgetBytes int64
+	// MaxConnections bounds the connections to HTTPAddr. The default takes half
+	// of the memory budget, and leaves some of the process's open files.
+	MaxConnections int
+	// MaxBodyBytes and MaxBatch bound a request. A body is at most half of what
+	// connections leave of the memory budget, whatever is set.
 	MaxBodyBytes int64
 	MaxBatch     int
 	// LogPayloads is the share of the requests whose instances and predictions
@@ -76,6 +85,17 @@ const (
 // together.
 func DefaultMaxConcurrency() int { return 2 * runtime.GOMAXPROCS(0) }
 
+// Settle returns the configuration with its defaults in place of zeros, and
+// what it settles for given the memory there is; an error names the first
+// setting that cannot work. Settling twice changes nothing.
+func (c Config) Settle() (Config, error) {
+	c = c.withDefaults()
+	if err := c.Validate(); err != nil {
+		return c, err
+	}
+	return c, c.validateMemory()
+}
+
 func (c Config) withDefaults() Config {
 	c.HTTPAddr = cmp.Or(c.HTTPAddr, DefaultHTTPAddr)
 	c.OpsAddr = cmp.Or(c.OpsAddr, DefaultOpsAddr)
@@ -86,7 +106,7 @@ func (c Config) withDefaults() Config {
 	c.MaxBodyBytes = cmp.Or(c.MaxBodyBytes, DefaultMaxBodyBytes)
 	c.MaxBatch = cmp.Or(c.MaxBatch, DefaultMaxBatch)
 	c.DriftWindow = cmp.Or(c.DriftWindow, DefaultDriftWindow)
-	return c
+	return c.withMemory()
 }
 
 // Validate names the first setting that cannot work, and why. It takes zeros for
@@ -110,6 +130,12 @@ func (c Config) Validate() error {
 		return fmt.Errorf("max-concurrency: %d is below 1", c.MaxConcurrency)
 	case c.QueueTimeout <= 0:
 		return fmt.Errorf("queue-timeout: %v is not above 0s", c.QueueTimeout)
+	case c.MaxConcurrency > mostConcurrency:
+		return fmt.Errorf("max-concurrency: %d is above %d", c.MaxConcurrency, mostConcurrency)
+	case c.MemoryBudgetBytes < 0:
+		return fmt.Errorf("memory-budget-bytes: %d is below 1", c.MemoryBudgetBytes)
+	case c.MaxConnections < 0 || c.MaxConnections > mostConnections:
+		return fmt.Errorf("max-connections: %d is outside 1 to %d", c.MaxConnections, mostConnections)
 	case c.MaxBodyBytes < 1:
 		return fmt.Errorf("max-body-bytes: %d is below 1", c.MaxBodyBytes)
 	case c.MaxBatch < 1:
@@ -169,10 +195,15 @@ type Server struct {
 	streamTimeout time.Duration
 	admission     *admission
 	exchanges     sync.Pool
-	// bodyMemory is what the bodies that are read or wait take together.
-	bodyMemory atomic.Int64
-	draining   atomic.Bool
-	lifecycle  lifecycle
+	workspaces    sync.Pool
+	// memory is what large bodies, batches, answers and documents share.
+	memory *memory.Budget
+	// documents are those that describe the model.
+	documents struct{ list, model, drift document }
+	// connections counts those to HTTPAddr.
+	connections func() int
+	draining    atomic.Bool
+	lifecycle   lifecycle
 	// httpAddr and opsAddr are what was bound; failed gets a listener's end.
 	httpAddr net.Addr
 	opsAddr  net.Addr
@@ -198,8 +229,8 @@ type Options struct {
 // connections are accepted from then on and answered from Run on. A server
 // that New returned must be run, even under an ended context, to be closed.
 func New(ctx context.Context, o Options) (*Server, error) {
-	config := o.Config.withDefaults()
-	if err := config.Validate(); err != nil {
+	config, err := o.Config.Settle()
+	if err != nil {
 		return nil, err
 	}
 	s := &Server{
@@ -208,13 +239,13 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		source:     o.Source,
 		mustLoad:   o.EndWithoutModel,
 		repository: repository.New(),
+		memory:     memory.NewBudget(config.shared()),
 		failed:     make(chan error, 3), // two listeners, and the model
 
 		streamTimeout: streamTimeout,
 	}
 	s.input, s.endInput = context.WithCancel(context.Background())
 	s.lifecycle.log = o.Logger
-	var err error
 	if s.telemetry, err = o.NewTelemetry(answerPanic); err != nil {
 		return nil, fmt.Errorf("telemetry: %w", err)
 	}
@@ -226,6 +257,7 @@ func New(ctx context.Context, o Options) (*Server, error) {
 	if err := s.bind(ctx); err != nil {
 		return nil, errors.Join(err, s.lifecycle.stop(time.Now().Add(2*FlushReserve)))
 	}
+	s.telemetry.Metrics().SetMemory(s.memoryStats)
 	return s, nil
 }
 
@@ -240,9 +272,10 @@ func (s *Server) bind(ctx context.Context) error {
 		bound  *net.Addr
 		routes http.Handler
 		grace  time.Duration
+		most   int
 	}{
-		{"ops server", "--ops-addr", s.config.OpsAddr, &s.opsAddr, s.opsRoutes(), 0},
-		{"HTTP server", "--http-addr", s.config.HTTPAddr, &s.httpAddr, s.routes(), closeGrace},
+		{"ops server", "--ops-addr", s.config.OpsAddr, &s.opsAddr, s.opsRoutes(), 0, opsConnections},
+		{"HTTP server", "--http-addr", s.config.HTTPAddr, &s.httpAddr, s.routes(), closeGrace, s.config.MaxConnections},
 	} {
 		var lc net.ListenConfig
 		listener, err := lc.Listen(ctx, "tcp", l.addr)
@@ -250,11 +283,13 @@ func (s *Server) bind(ctx context.Context) error {
 			return fmt.Errorf("%s: %w; %s takes another address", l.name, err, l.flag)
 		}
 		*l.bound = listener.Addr()
-		connections, watch := watchDeadlines(s.watching, listener.(*net.TCPListener))
+		watched, watch := watchDeadlines(s.watching, listener.(*net.TCPListener))
+		watched.limit.most, watched.limit.closed = l.most, s.telemetry.Metrics().Closed
+		s.connections = watched.count // of the last, the HTTP server
 		server := s.newHTTPServer(l.routes)
-		s.lifecycle.add("drain "+l.name, func(ctx context.Context) error { return s.drain(ctx, server, connections, l.grace) })
+		s.lifecycle.add("drain "+l.name, func(ctx context.Context) error { return s.drain(ctx, server, watched, l.grace) })
 		s.lifecycle.start = append(s.lifecycle.start, watch, func() {
-			err := server.Serve(connections)
+			err := server.Serve(watched)
 			if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
 				s.failed <- fmt.Errorf("%s: %w", l.name, err)
 			}
@@ -287,6 +322,7 @@ func (s *Server) newHTTPServer(routes http.Handler) *http.Server {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelWarn),
 		// OPTIONS * gets our answer and its line, like any path that is unknown.
 		DisableGeneralOptionsHandler: true,
+		ConnState:                    noteState,
 	}
 }
 

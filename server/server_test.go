@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"regexp"
@@ -48,12 +49,23 @@ func TestConfigValidate(t *testing.T) {
 		},
 		{"max-concurrency", Config{MaxConcurrency: -1}, "max-concurrency: -1 is below 1"},
 		{"queue-timeout", Config{QueueTimeout: -time.Second}, "queue-timeout: -1s is not above 0s"},
+		{"max-concurrency, beyond reason", Config{MaxConcurrency: math.MaxInt}, "max-concurrency: 9223372036854775807 is above 65536"},
+		{"max-connections", Config{MaxConnections: -1}, "max-connections: -1 is outside 1 to 1048576"},
+		{"max-connections, beyond reason", Config{MaxConnections: math.MaxInt}, "max-connections: 9223372036854775807 is outside 1 to 1048576"},
+		{"memory-budget-bytes", Config{MemoryBudgetBytes: -1}, "memory-budget-bytes: -1 is below 1"},
+		// 1000 connections of 40 KiB, 62 and 80 of 24 KiB, 10 slots of 64 KiB.
+		{
+			"too little memory", Config{MemoryBudgetBytes: 45_000_000, MaxConnections: 1000, MaxConcurrency: 10},
+			"memory-budget-bytes: 45000000 is too little: 1000 connections and 10 requests at once take 45105152, and 1048576 must be left for what they share",
+		},
+		{"just enough", Config{MemoryBudgetBytes: 45_105_152 + 1<<20, MaxConnections: 1000, MaxConcurrency: 10}, ""},
+		{"the largest numbers", Config{MaxBodyBytes: math.MaxInt64, MaxBatch: math.MaxInt, MaxQueue: math.MaxInt}, ""},
 		{"max-body-bytes", Config{MaxBodyBytes: -5}, "max-body-bytes: -5 is below 1"},
 		{"max-batch", Config{MaxBatch: -5}, "max-batch: -5 is below 1"},
 		{"drift-window", Config{DriftWindow: time.Second}, "drift-window: 1s is below 1m0s"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			err := test.config.withDefaults().Validate()
+			_, err := test.config.Settle()
 			if test.want == "" {
 				require.NoError(t, err)
 				return
@@ -379,14 +391,14 @@ func TestBrokenChunksEndTheConnection(t *testing.T) {
 // until the server takes no more; small ones are still answered.
 func TestBodiesInMemoryAreBounded(t *testing.T) {
 	const large = 1 << 20
-	s := start(t, setup{config: Config{MaxBodyBytes: large}}, false)
+	s := start(t, setup{config: Config{MaxBodyBytes: large, MaxConnections: 100, MemoryBudgetBytes: 32 << 20}}, false)
 	text := strings.Repeat(" ", large-1)
-	for s.bodyMemory.Load() < (maxBodies-1)*(large-freeBodyBytes-1) {
+	for s.memory.Used()+2*large <= s.memory.Size() {
 		conn := upload(t, s, large)
-		before := s.bodyMemory.Load()
+		before := s.memory.Used()
 		_, err := io.WriteString(conn, text)
 		require.NoError(t, err)
-		require.Eventually(t, func() bool { return s.bodyMemory.Load() >= before+large-freeBodyBytes-1 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return s.memory.Used() == before+large }, 10*time.Second, time.Millisecond)
 	}
 	refused := 0
 	for range 4 {

@@ -16,9 +16,9 @@ import (
 )
 
 const (
-	// streamChunk is what a stream reads at a time, and what it writes at a time and computes in one slot, but for the
-	// line that goes beyond it. It is the part of a body's memory that does not count.
-	streamChunk = freeBodyBytes
+	// streamChunk is what a stream reads at a time while there is memory for it, and what it writes at a time and computes
+	// in one slot, but for the line that goes beyond it.
+	streamChunk = 64 << 10
 	// streamTimeout is how long a stream waits for a line to arrive whole, and for its caller to take a chunk of answers.
 	streamTimeout = readTimeout
 	// abandonPause is how long a stream that ended early is still read.
@@ -31,20 +31,23 @@ var errStopping = errors.New("the server is stopping")
 // stream is one exchange of lines (NDJSON): each line that is not blank is
 // what the body of a request could be, and is answered by a line. One
 // goroutine reads, computes and writes in turn, so that a caller who does not
-// read holds up his own lines alone, by TCP.
+// read holds up his own lines alone, by TCP. While it waits for a line to begin
+// it holds no buffers.
 type stream struct {
 	server  *Server
 	served  *repository.Served
-	x       *exchange
+	x       *exchange // nil while no line has begun
 	w       http.ResponseWriter
-	body    io.Reader
+	input   io.Reader
 	control *http.ResponseController
 	record  *telemetry.Record
 	// ctx has the request's values and does not end: a stream ends with its input, or when it cannot be written.
 	ctx context.Context
-	// buf is what was read and unread the end of it that is still to be answered; ended says that no more comes.
-	buf, unread []byte
-	ended       bool
+	// first is what a stream waits with; x.body has what was read, and unread is the end of it that is still to be answered.
+	first  [1]byte
+	unread []byte
+	// ended says that no more comes.
+	ended bool
 	// line is the one at hand, without its end, and number its place, from 1 on.
 	line   []byte
 	number int
@@ -58,19 +61,12 @@ type stream struct {
 
 // stream answers lines until there are no more.
 func (s *Server) stream(w http.ResponseWriter, r *http.Request, served *repository.Served) {
-	x := s.newExchange()
-	defer s.recycle(x)
 	t := &stream{
-		server: s, served: served, x: x, w: w, body: r.Body, control: http.NewResponseController(w),
+		server: s, served: served, w: w, input: r.Body, control: http.NewResponseController(w),
 		record: telemetry.RecordFrom(r.Context()), ctx: context.WithoutCancel(r.Context()),
 	}
 	t.record.Stream = true
-	// The storage of the exchange's body, as far as it does not count, is the buffer of the stream, and x.body is set to each
-	// line in it.
-	x.body.Reset()
-	x.body.Grow(streamChunk)
-	t.buf, x.out = x.body.AvailableBuffer()[:0:streamChunk], x.out[:0]
-	defer func() { x.body = *bytes.NewBuffer(t.buf[:0]) }()
+	defer t.rest()
 
 	// The header Connection: close, which every answer has until its body is read, stays: net/http mixes up a connection
 	// that is kept after a stream that it did not read to its end, and by then it would be too late for the header.
@@ -112,62 +108,94 @@ func (t *stream) run() error {
 	}
 }
 
+// rest gives back the buffers when there is nothing in them.
+func (t *stream) rest() {
+	if t.x != nil {
+		t.server.recycle(t.x)
+		t.x = nil
+	}
+}
+
 // fill reads until there is a line end that next has not seen. A line has the
 // time of streamTimeout from here on, whatever dribbles in.
 func (t *stream) fill() error {
 	t.compact()
 	_ = t.control.SetReadDeadline(time.Now().Add(t.server.streamTimeout))
-	for {
+	for waiting := true; ; waiting = false {
 		// After the deadline is set, or the interruption would get lost.
 		if t.server.input.Err() != nil {
 			return errStopping
 		}
-		if len(t.buf) == cap(t.buf) {
-			t.grow()
-		}
-		n, err := t.body.Read(t.buf[len(t.buf):cap(t.buf)])
-		read := t.buf[len(t.buf) : len(t.buf)+n]
-		t.buf = t.buf[:len(t.buf)+n]
+		read, err := t.read(waiting)
+		body := t.body()
 		end := bytes.IndexByte(read, '\n')
 		switch {
-		case end < 0 && int64(len(t.buf)) > t.server.config.MaxBodyBytes:
+		case end < 0 && int64(len(*body)) > t.server.config.MaxBodyBytes:
 			t.refused = t.tooLong()
 			fallthrough
 		case end < 0 && t.refused != nil:
-			t.buf = t.buf[:0]
+			*body = (*body)[:0]
 		}
-		t.unread = t.buf
+		t.unread = *body
 		if end >= 0 || err != nil {
 			return err
 		}
 	}
 }
 
-// compact moves what is unread to the front of the buffer, which is made small
-// again after a large line.
-func (t *stream) compact() {
-	into := t.buf[:0]
-	if cap(t.buf) > keepBytes && len(t.unread) <= streamChunk {
-		into = make([]byte, 0, streamChunk)
-		t.server.bodyMemory.Add(-t.x.held)
-		t.x.held = 0
+// read reads once, a single byte while it waits, and returns what is new.
+func (t *stream) read(waiting bool) ([]byte, error) {
+	if waiting {
+		n, err := t.input.Read(t.first[:])
+		body := t.body()
+		if n > 0 && len(*body) == cap(*body) {
+			t.grow()
+		}
+		*body = append(*body, t.first[:n]...)
+		return t.first[:n], err
 	}
-	t.buf = append(into, t.unread...)
+	body := t.body()
+	// Without memory for a whole chunk there are the exchange's own bytes.
+	_ = t.x.body.Grow(streamChunk)
+	if len(*body) == cap(*body) {
+		t.grow()
+	}
+	n, err := t.input.Read((*body)[len(*body):cap(*body)])
+	read := (*body)[len(*body) : len(*body)+n]
+	*body = (*body)[:len(*body)+n]
+	return read, err
+}
+
+// body is what was read, in the exchange's buffer.
+func (t *stream) body() *[]byte {
+	if t.x == nil {
+		t.x = t.server.newExchange()
+	}
+	return &t.x.body.Bytes
+}
+
+// compact moves what is unread to the front of the smallest buffer that holds
+// it, and gives the others back.
+func (t *stream) compact() {
+	if len(t.unread) == 0 {
+		t.rest()
+		return
+	}
+	body := t.body()
+	*body = append((*body)[:0], t.unread...)
+	t.x.body.Shrink()
+	t.x.out.Free()
 }
 
 // grow makes place for a line that the buffer is too small for. When there is
 // none, the line is refused.
 func (t *stream) grow() {
-	size := min(int64(2*cap(t.buf)), t.server.config.MaxBodyBytes+1)
-	more := size - freeBodyBytes - t.x.held
-	if t.server.bodyMemory.Add(more) > maxBodies*t.server.config.MaxBodyBytes {
-		t.server.bodyMemory.Add(-more)
-		t.refused = t.server.admission.shed(telemetry.ShedBodyMemory, "overloaded", bodyMemoryDetail)
-		t.buf = t.buf[:0]
-		return
+	body := &t.x.body
+	err := body.Grow(max(len(body.Bytes)+1, min(2*cap(body.Bytes), int(t.server.config.MaxBodyBytes)+1)))
+	if err != nil {
+		t.refused = t.server.noMemory(telemetry.ShedBodyMemory, "the line")
+		body.Bytes = body.Bytes[:0]
 	}
-	t.x.held += more
-	t.buf = append(make([]byte, 0, size), t.buf...)
 }
 
 func (t *stream) tooLong() error {
@@ -203,19 +231,19 @@ func (t *stream) compute() {
 	if t.shed {
 		wait(t.server.input, retryAfter*time.Second)
 	}
-	waited, err := t.server.admission.acquire(t.ctx, caller{})
+	waited, err := t.server.enter(t.ctx, caller{}, t.x)
 	t.record.QueueWait += waited
 	if t.shed = err != nil; t.shed {
 		t.refused = nil
 		t.refuse(err)
 		return
 	}
-	defer t.server.admission.release()
+	defer t.server.leave(t.x)
 	for {
 		if err := t.predict(); err != nil {
 			t.refuse(err)
 		}
-		if len(t.x.out) >= streamChunk || !t.next() {
+		if len(t.x.out.Bytes) >= streamChunk || !t.next() {
 			return
 		}
 	}
@@ -228,17 +256,17 @@ func (t *stream) predict() error {
 		t.refused = nil
 		return err
 	}
-	x.body = *bytes.NewBuffer(t.line)
-	if err := x.decoder.Decode(t.served.Codec, &x.body, &x.request, t.server.config.MaxBatch); err != nil {
+	if err := t.server.decode(t.served, x, t.line); err != nil {
 		return err
 	}
-	if err := t.server.run(t.ctx, t.served, &x.request.Batch, &x.answers); err != nil {
-		return x.request.Locate(err)
+	batch := &x.work.request.Batch
+	if err := t.server.run(t.ctx, t.served, batch, &x.work.answers); err != nil {
+		return x.work.request.Locate(err)
 	}
-	t.record.Rows += x.request.Batch.Rows
+	t.record.Rows += batch.Rows
 	t.answered++
-	x.out = append(t.served.Codec.Append(x.out, &x.request, &x.answers), '\n')
-	t.server.logPayload(t.ctx, t.served, &x.request.Batch, &x.answers)
+	x.encode(t.served)
+	t.server.logPayload(t.ctx, t.server.payload(t.ctx, t.served, x.work))
 	return nil
 }
 
@@ -255,7 +283,8 @@ func (t *stream) refuse(err error) {
 
 func (t *stream) problem(p problem, kind string) {
 	p.Line = t.number
-	t.x.out = append(t.x.out, jsonLine(p)...)
+	t.body() // a stream that ends while it waits has no buffers
+	t.x.out.Bytes = append(t.x.out.Bytes, jsonLine(p)...)
 	t.server.telemetry.Metrics().Streamed(kind, 1)
 }
 
@@ -284,7 +313,7 @@ func (t *stream) fail(ctx context.Context, err error) {
 func (t *stream) send() {
 	t.server.telemetry.Metrics().Streamed("", t.answered)
 	t.answered = 0
-	for out := t.x.out; len(out) > 0; {
+	for out := t.x.out.Bytes; len(out) > 0; {
 		_ = t.control.SetWriteDeadline(time.Now().Add(t.server.streamTimeout))
 		n, err := t.w.Write(out[:min(len(out), streamChunk)])
 		if err == nil {
@@ -295,8 +324,5 @@ func (t *stream) send() {
 		}
 		out = out[n:]
 	}
-	if cap(t.x.out) > keepBytes {
-		t.x.out = nil
-	}
-	t.x.out = t.x.out[:0]
+	t.x.out.Bytes = t.x.out.Bytes[:0]
 }

@@ -131,7 +131,7 @@ func TestStreamAnswersEachLineInItsPlace(t *testing.T) {
 			assert.Equal(t, test.statuses, statuses)
 		})
 	}
-	assert.Zero(t, s.bodyMemory.Load())
+	assert.Zero(t, s.memory.Used())
 }
 
 func slicesRepeat(list []int, n int) []int {
@@ -153,21 +153,23 @@ func TestStreamOfLargeLines(t *testing.T) {
 	want := oneByOne(t, s.Server, body)
 	require.Len(t, want, 5)
 	require.Equal(t, want, ndjson(t, s.Server, body))
-	assert.Zero(t, s.bodyMemory.Load())
+	assert.Zero(t, s.memory.Used())
 }
 
 // TestStreamLinesShareTheMemoryOfBodies refuses a line that there is no memory
 // for, and goes on.
 func TestStreamLinesShareTheMemoryOfBodies(t *testing.T) {
 	s := start(t, setup{}, false)
-	taken := maxBodies*s.config.MaxBodyBytes - streamChunk
-	s.bodyMemory.Add(taken)
+	others := s.memory.Lease()
+	require.NoError(t, others.Set(s.memory.Size()-streamChunk))
+	defer func() { require.NoError(t, others.Set(0)) }()
+	taken := s.memory.Used()
 	got := ndjson(t, s.Server, setosa+"\n"+strings.Repeat(" ", 3*streamChunk)+setosa+"\n"+setosa+"\n")
 	require.Len(t, got, 3)
 	assert.Contains(t, got[0], `"label":"setosa"`)
-	assert.Contains(t, got[1], `"status":503,"detail":"the server holds as many large bodies as it can","line":2,`)
+	assert.Contains(t, got[1], `"status":503,"detail":"the server has no memory left for the line","line":2,`)
 	assert.Contains(t, got[2], `"label":"setosa"`)
-	assert.Equal(t, taken, s.bodyMemory.Load())
+	assert.Equal(t, taken, s.memory.Used())
 	_, metrics := get(t, s.ops+"/metrics")
 	assert.Contains(t, metrics, `tepal_admission_shed_total{reason="body-memory"} 1`)
 }
@@ -691,7 +693,7 @@ func FuzzStream(f *testing.F) {
 		for _, line := range got {
 			require.True(t, json.Valid([]byte(line)), line)
 		}
-		require.Zero(t, s.bodyMemory.Load())
+		require.Zero(t, s.memory.Used())
 		require.Empty(t, s.admission.slots)
 	})
 }
@@ -763,5 +765,5 @@ func TestBatchesTakeBoundedMemory(t *testing.T) {
 	t.Logf("at most %d KiB for each of %d callers", (most-before)/callers>>10, callers)
 	assert.Less(t, most-before, uint64(callers*budget))
 	// A caller has its answer before the handler has given back what the body took.
-	require.Eventually(t, func() bool { return s.bodyMemory.Load() == 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return s.memory.Used() == 0 }, 10*time.Second, time.Millisecond)
 }

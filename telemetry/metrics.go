@@ -20,11 +20,25 @@ type ShedReason string
 
 // The reasons to refuse a request.
 const (
-	ShedQueueFull    ShedReason = "queue-full"          // every slot and every place in the queue was taken
-	ShedQueueTimeout ShedReason = "queue-timeout"       // it waited as long as it may
-	ShedClientClosed ShedReason = ErrorTypeClientClosed // its caller went away while it waited
-	ShedBodyMemory   ShedReason = "body-memory"         // the bodies in memory were as large as they may be
-	ShedDeadline     ShedReason = "deadline-exceeded"   // its own deadline passed while it waited
+	ShedQueueFull      ShedReason = "queue-full"          // every slot and every place in the queue was taken
+	ShedQueueTimeout   ShedReason = "queue-timeout"       // it waited as long as it may
+	ShedClientClosed   ShedReason = ErrorTypeClientClosed // its caller went away while it waited
+	ShedBodyMemory     ShedReason = "body-memory"         // there was no memory for its body
+	ShedBatchMemory    ShedReason = "batch-memory"        // there was no memory for its instances
+	ShedAnswerMemory   ShedReason = "answer-memory"       // there was no memory for its answer
+	ShedDocumentMemory ShedReason = "document-memory"     // there was no memory for the document it asked for
+	ShedConnections    ShedReason = "connections"         // it came on a connection beyond their limit
+	ShedDeadline       ShedReason = "deadline-exceeded"   // its own deadline passed while it waited
+)
+
+// ClosedReason says why a connection was closed in favour of others. The set is closed: it is a metric's label.
+type ClosedReason string
+
+// The reasons to close a connection.
+const (
+	ClosedIdle   ClosedReason = "idle"   // it was kept and had no request under way
+	ClosedSilent ClosedReason = "silent" // its first request did not come
+	ClosedExtra  ClosedReason = "extra"  // it was beyond the limit, and so were too many after it
 )
 
 // Metrics is what other packages count and measure. Its methods may be called concurrently.
@@ -46,6 +60,9 @@ type Metrics struct {
 	shed      *prometheus.CounterVec
 	streamed  *prometheus.CounterVec
 	dropped   *prometheus.CounterVec
+
+	memory atomic.Pointer[func() MemoryStats]
+	closed *prometheus.CounterVec
 }
 
 // newMetrics registers everything this package measures with the given registry, which must be empty.
@@ -69,7 +86,7 @@ func newMetrics(registry *prometheus.Registry, version, commit string) *Metrics 
 		info:        c.gauge("tepal_model_info", "The models served; always 1.", "model_name", "model_version", "model_digest"),
 		golden:      c.gauge("tepal_model_golden_status", "1 for the outcome of the last replay of the model's golden rows, else 0.", "model_name", "model_version", "status"),
 		predictions: c.counter("tepal_predictions_total", "Predictions answered, by the label predicted.", "model_name", "model_version", "label"),
-		confidence: c.histogram("tepal_prediction_confidence_ratio", "Highest probability of each prediction.",
+		confidence: c.histogram("tepal_prediction_confidence_ratio", "Highest probability of each prediction, of models that answer probabilities.",
 			confidenceBuckets(), "model_name", "model_version"),
 		rows: c.histogram("tepal_request_rows", "Instances in a request that was predicted.", rowBuckets(), "model_name", "model_version"),
 		program: c.durations("tepal_program_row_seconds", "Time that the model's program took, divided by the instances of the request.",
@@ -80,8 +97,11 @@ func newMetrics(registry *prometheus.Registry, version, commit string) *Metrics 
 		streamed: c.counter("tepal_stream_lines_total", "Lines of streams that were answered, by the problem's type.", "error_type"),
 		dropped: c.counter("tepal_telemetry_dropped_total", "Telemetry given up: spans, pushes of metrics, log lines, rows for drift.",
 			"signal", "reason"),
+
+		closed: c.counter("tepal_connections_closed_total", "Connections closed to make room for others, by reason.", "reason"),
 	}
 	m.declareAdmission(c)
+	m.declareMemory(c)
 	m.showZeros()
 	return m
 }
@@ -132,6 +152,23 @@ func (m *Metrics) declareAdmission(c catalogue) {
 		read(func(s AdmissionStats) float64 { return s.BusySlotSeconds }))
 }
 
+// declareMemory declares what is read of the memory budget whenever the metrics are.
+func (m *Metrics) declareMemory(c catalogue) {
+	gauge := func(name, help string, value func(MemoryStats) float64) {
+		c.NewGaugeFunc(prometheus.GaugeOpts{Name: name, Help: help}, func() float64 {
+			if stats := m.memory.Load(); stats != nil {
+				return value((*stats)())
+			}
+			return 0
+		})
+	}
+	gauge("tepal_memory_budget_bytes", "Memory that connections, bodies, batches, answers and documents may take together.",
+		func(s MemoryStats) float64 { return float64(s.Budget) })
+	gauge("tepal_memory_used_bytes", "Memory of the budget that is taken.", func(s MemoryStats) float64 { return float64(s.Used) })
+	gauge("tepal_connections", "Connections that are open.", func(s MemoryStats) float64 { return float64(s.Connections) })
+	gauge("tepal_connections_limit", "Connections that may be open.", func(s MemoryStats) float64 { return float64(s.MaxConnections) })
+}
+
 // showZeros makes the series whose labels are known from the start, so that the first count is a rise that an alert sees.
 func (m *Metrics) showZeros() {
 	for _, method := range []string{
@@ -140,8 +177,11 @@ func (m *Metrics) showZeros() {
 	} {
 		m.active.WithLabelValues(method)
 	}
-	for _, reason := range []ShedReason{ShedQueueFull, ShedQueueTimeout, ShedClientClosed, ShedBodyMemory, ShedDeadline} {
+	for _, reason := range []ShedReason{ShedQueueFull, ShedQueueTimeout, ShedClientClosed, ShedBodyMemory, ShedBatchMemory, ShedAnswerMemory, ShedDocumentMemory, ShedConnections, ShedDeadline} {
 		m.shed.WithLabelValues(string(reason))
+	}
+	for _, reason := range []ClosedReason{ClosedIdle, ClosedSilent, ClosedExtra} {
+		m.closed.WithLabelValues(string(reason))
 	}
 	m.Streamed("", 0)
 	m.Streamed("internal-error", 0)
@@ -222,6 +262,18 @@ type AdmissionStats struct {
 	BusySlotSeconds float64 // time that slots were held, all of them added up, since the start
 	Utilization     float64 // the busy slot-seconds of the last seconds by those there were, 0 to 1
 }
+
+// MemoryStats is the state of the memory budget at one moment, in bytes, and of the connections to the public address.
+type MemoryStats struct {
+	Budget, Used                int64
+	Connections, MaxConnections int
+}
+
+// SetMemory tells where the state of the memory budget is read from, as SetAdmission does for that of admission.
+func (m *Metrics) SetMemory(stats func() MemoryStats) { m.memory.Store(&stats) }
+
+// Closed counts a connection that was closed in favour of others. The reason must be one of the constants of this package.
+func (m *Metrics) Closed(reason ClosedReason) { m.closed.WithLabelValues(string(reason)).Inc() }
 
 // SetAdmission tells where the state of admission is read from whenever the metrics are. Until it is called, all of it
 // is 0. The function must be quick and safe for concurrent use.

@@ -62,9 +62,13 @@ func TestMetricsBeforeAnythingHappened(t *testing.T) {
 		tepal_admission_in_use 0
 		# HELP tepal_admission_shed_total Requests refused by admission, by reason.
 		# TYPE tepal_admission_shed_total counter
+		tepal_admission_shed_total{reason="answer-memory"} 0
+		tepal_admission_shed_total{reason="batch-memory"} 0
 		tepal_admission_shed_total{reason="body-memory"} 0
 		tepal_admission_shed_total{reason="client-closed-request"} 0
+		tepal_admission_shed_total{reason="connections"} 0
 		tepal_admission_shed_total{reason="deadline-exceeded"} 0
+		tepal_admission_shed_total{reason="document-memory"} 0
 		tepal_admission_shed_total{reason="queue-full"} 0
 		tepal_admission_shed_total{reason="queue-timeout"} 0
 		# HELP tepal_build_info The build that is running; always 1.

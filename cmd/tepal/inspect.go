@@ -117,6 +117,13 @@ func operatorsText(operators map[string]int) string {
 	return strings.Join(list, ", ")
 }
 
+// printWarnings writes what is odd about a model's file, a line each.
+func printWarnings(w io.Writer, m *repository.Served) {
+	for _, text := range m.Warnings {
+		fmt.Fprintf(w, "tepal: warning: %s\n", printable.Text(text))
+	}
+}
+
 // summary is a model in a line, fit to be shown.
 func summary(m *repository.Served) string {
 	return printable.Text(fmt.Sprintf("%s version %s, %s, %s", m.Name, m.Version, m.Digest, goldenText(&m.Golden)))

@@ -101,6 +101,9 @@ func run(ctx context.Context, args []string, s streams) int {
 	}
 	if err := parsed.Run(); err != nil {
 		fmt.Fprintln(s.err, "tepal:", printable.Lines(err.Error()))
+		if _, usage := errors.AsType[usageError](err); usage {
+			return exitUsage
+		}
 		return exitFailure
 	}
 	return exitOK
@@ -115,6 +118,9 @@ func misuse(err error) string {
 	}
 	return err.Error()
 }
+
+// usageError is a setting that is found not to work only when the command runs.
+type usageError struct{ error }
 
 // newParser returns the grammar, which help texts, completion and manual page
 // are made of too.

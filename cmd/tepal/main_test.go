@@ -196,6 +196,37 @@ func TestVerify(t *testing.T) {
 	assert.Contains(t, got.out, "unproven: the file carries no golden rows")
 }
 
+// TestOddFile: a class that no leaf votes for is a warning wherever a file is
+// looked at, and a failure nowhere.
+func TestOddFile(t *testing.T) {
+	file, err := onnx.Parse(artifacts.Iris)
+	require.NoError(t, err)
+	for i, a := range file.Graph.Nodes[0].Attributes {
+		if a.Name == "class_ids" {
+			for j, class := range a.Ints {
+				file.Graph.Nodes[0].Attributes[i].Ints[j] = min(class, 1)
+			}
+		}
+	}
+	file.Metadata = nil
+	path := filepath.Join(t.TempDir(), "odd.onnx")
+	require.NoError(t, os.WriteFile(path, file.Marshal(), 0o600))
+	const warning = "no leaf votes for class 2 of 0 to 2\n"
+	got := runTepal(t, "", "inspect", path)
+	assert.Equal(t, 0, got.code)
+	assert.Regexp(t, `(?m)^warning +node 0 .*`+warning, got.out)
+	got = runTepal(t, "", "serve", "--check", path)
+	assert.Equal(t, 0, got.code)
+	assert.Regexp(t, "^tepal: warning: node 0 .*"+warning, got.err)
+	got = runTepal(t, "", "verify", path)
+	assert.Equal(t, 1, got.code, "nothing is proven")
+	assert.Contains(t, got.err, warning)
+
+	got = runTepal(t, "", "serve", "--check", "--require-golden", path)
+	assert.Equal(t, 1, got.code)
+	assert.Equal(t, "tepal: unproven: the model file "+path+": it carries no golden rows, and they are demanded\n", got.err)
+}
+
 // withoutGolden writes the Iris artifact with no metadata at all.
 func withoutGolden(t *testing.T) string {
 	t.Helper()

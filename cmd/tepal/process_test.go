@@ -253,3 +253,32 @@ func TestVariablesOfOtherCommands(t *testing.T) {
 	}
 	assert.Equal(t, []any{"TEPAL_OUTPUT"}, unknown)
 }
+
+// TestSignalsWhileLoading: whatever is being read, a signal ends every command
+// that loads a model. A pipe is a file that takes for ever.
+func TestSignalsWhileLoading(t *testing.T) {
+	for _, c := range []struct {
+		args []string
+		code int
+	}{
+		{[]string{"serve", "--http-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0", "--drain-delay", "0s"}, 0},
+		{[]string{"serve", "--check"}, -1},
+		{[]string{"verify"}, -1},
+		{[]string{"inspect"}, -1},
+	} {
+		t.Run(strings.Join(c.args[:min(2, len(c.args))], " "), func(t *testing.T) {
+			pipe := filepath.Join(t.TempDir(), "pipe")
+			require.NoError(t, syscall.Mkfifo(pipe, 0o600))
+			p := exec.CommandContext(t.Context(), os.Args[0], append(c.args, pipe)...)
+			p.Env = append(os.Environ(), asMain+"=1")
+			require.NoError(t, p.Start())
+			// This waits until the other side is opened, too.
+			f, err := os.OpenFile(pipe, os.O_WRONLY, 0)
+			require.NoError(t, err)
+			defer f.Close()
+			require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+			_ = p.Wait()
+			assert.Equal(t, c.code, p.ProcessState.ExitCode(), "-1 stands for a process that the signal ended")
+		})
+	}
+}

@@ -38,6 +38,8 @@ type serveCmd struct {
 	MaxConcurrency *int          `group:"Limits:" help:"Requests computed at once; 2 for each processor when left out." placeholder:"N"`
 	MaxQueue       *int          `group:"Limits:" help:"Requests that may wait for that; beyond it 503. 0 for none, 64 for each of --max-concurrency when left out." placeholder:"N"`
 	QueueTimeout   time.Duration `group:"Limits:" help:"How long a request may wait; beyond it 503." default:"${queue_timeout}"`
+	MemoryBudget   *int64        `name:"memory-budget-bytes" group:"Limits:" help:"Memory for all connections, bodies, batches and answers together; beyond it 503. Half of what Go may use (GOMEMLIMIT, or the container's limit) when left out, 256 MiB where nothing limits it." placeholder:"N"`
+	MaxConnections *int          `group:"Limits:" help:"Connections to --http-addr; beyond it idle ones are closed, or new ones get 503. What half of --memory-budget-bytes is enough for when left out." placeholder:"N"`
 	MaxBodyBytes   int64         `group:"Limits:" help:"Largest request body, or line of a stream; beyond it 413." default:"${max_body_bytes}"`
 	MaxBatch       int           `group:"Limits:" help:"Most instances in a request; beyond it 413." default:"${max_batch}"`
 
@@ -118,6 +120,12 @@ func (c *serveCmd) config() server.Config {
 	if c.MaxConcurrency != nil {
 		config.MaxConcurrency = *c.MaxConcurrency
 	}
+	if c.MemoryBudget != nil {
+		config.MemoryBudgetBytes = cmp.Or(*c.MemoryBudget, -1) // 0 is the default there, and no budget here
+	}
+	if c.MaxConnections != nil {
+		config.MaxConnections = cmp.Or(*c.MaxConnections, -1)
+	}
 	if c.MaxQueue != nil {
 		// There, 0 is the default, and less is none.
 		config.MaxQueue = cmp.Or(*c.MaxQueue, -1)
@@ -137,6 +145,11 @@ func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error 
 	defer func() { _ = buffer.Flush() }() // there is nowhere left to say that it failed
 	logger := c.logger(buffer, isTerminal(out))
 	warnUnknown(logger, app.Selected())
+	pace := memory.Set("/sys/fs/cgroup")
+	config, err := c.config().Settle()
+	if err != nil {
+		return usageError{fmt.Errorf("--%w", err)}
+	}
 	if c.Check {
 		return check(ctx, s, source)
 	}
@@ -152,10 +165,10 @@ func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error 
 	otel.SetErrorHandler(telemetry.NewErrorHandler(logger))
 	otel.SetLogger(telemetry.NewSDKLogger(logger))
 	c.AccessLog.Slow = c.Slow
-	pace := memory.Set("/sys/fs/cgroup")
-	logger.Info("memory", "gc_percent", pace.GCPercent, "memory_limit_bytes", pace.Limit)
+	logger.Info("memory", "gc_percent", pace.GCPercent, "memory_limit_bytes", pace.Limit,
+		"memory_budget_bytes", config.MemoryBudgetBytes, "max_connections", config.MaxConnections, "max_body_bytes", config.MaxBodyBytes)
 	srv, err := server.New(ctx, server.Options{
-		Config: c.config(), Source: source, Logger: logger, EndWithoutModel: isTerminal(out),
+		Config: config, Source: source, Logger: logger, EndWithoutModel: isTerminal(out),
 		NewTelemetry: func(onPanic http.HandlerFunc) (*telemetry.Telemetry, error) {
 			return telemetry.New(ctx, telemetry.Options{
 				Version: version, Commit: commit, Logger: logger, LogBuffer: buffer, AccessLog: c.AccessLog, Stderr: s.err, OnPanic: onPanic,
@@ -185,6 +198,7 @@ func check(ctx context.Context, s streams, source repository.Source) error {
 	if err != nil {
 		return err
 	}
+	printWarnings(s.err, served)
 	_, err = fmt.Fprintf(s.out, "the settings are valid; %s is ready to serve: %s\n", printable.Text(source.String()), summary(served))
 	return err
 }

@@ -16,7 +16,7 @@ type verifyCmd struct {
 
 // Help teaches what the flags alone do not.
 func (verifyCmd) Help() string {
-	return `Replays the golden rows of the file, which are rows with the answers that its trainer got, through the decoder, the program and the encoder that requests go through. It fails when an answer is not the expected one, when the digest differs, and when the file carries no golden rows and so proves nothing.
+	return `Replays the golden rows of the file, which are rows with the answers that its trainer got, through the decoder, the program and the encoder that requests go through. It fails when an answer is not the expected one, when the digest differs, and when the file carries no golden rows and so proves nothing. What is odd about the file is a warning on standard error.
 
 Examples:
 
@@ -32,6 +32,7 @@ func (c *verifyCmd) Run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
+	printWarnings(s.err, served)
 	if served.Golden.Status != model.GoldenProven {
 		return errors.New("nothing is proven: " + summary(served))
 	}

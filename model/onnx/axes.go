@@ -48,6 +48,29 @@ func (a axes) columns() int {
 	return n
 }
 
+// rowValues is the most values that there are for each row of a batch, where an
+// open axis is at most widest.
+func (a axes) rowValues(widest int) int64 {
+	n, rows := int64(1), 0
+	for _, d := range a {
+		switch {
+		case d == rowsAxis:
+			rows++
+		case d == openAxis:
+			n *= int64(widest)
+		default:
+			n *= int64(d)
+		}
+		if n > maxRowValues {
+			return maxRowValues
+		}
+	}
+	if rows > 1 {
+		return maxRowValues
+	}
+	return n
+}
+
 // String shows the dimensions as shapes stand in errors, such as [rows 4].
 func (a axes) String() string {
 	texts := make([]string, len(a))

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/tepalhq/tepal/model"
+	"github.com/tepalhq/tepal/model/tree"
 )
 
 // value is what the compiler knows of one value of the graph.
@@ -31,6 +32,9 @@ type value struct {
 	// role and classes say what the value means, where an operator tells.
 	role    model.Role
 	classes *model.Classes
+	// bounds are what the numbers keep to, but for rounding; nil when they are
+	// not known.
+	bounds *tree.Bounds
 }
 
 // need notes that a row of the value must have at least n columns, which
@@ -214,6 +218,9 @@ const maxColumns = 1 << 16
 
 func inputValue(info *ValueInfo) (*value, error) {
 	t := info.Type
+	if t.Element != 0 {
+		return nil, elementError(t.Element)
+	}
 	if t.Tensor == model.Invalid {
 		return nil, unsupported("it is not a tensor of a supported type")
 	}
@@ -366,12 +373,16 @@ func (c *compiler) leaveOut() error {
 	return nil
 }
 
-// maxWarnings bounds the warnings of a file.
-const maxWarnings = 16
+// The warnings of a file, and the length of each, are bounded.
+const (
+	maxWarnings = 16
+	maxWarning  = 400
+)
 
 func (c *compiler) warn(format string, args ...any) {
 	if len(c.warnings) < maxWarnings {
-		c.warnings = append(c.warnings, fmt.Sprintf(format, args...))
+		text := fmt.Sprintf(format, args...)
+		c.warnings = append(c.warnings, strings.ToValidUTF8(text[:min(len(text), maxWarning)], ""))
 	}
 }
 

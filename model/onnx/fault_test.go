@@ -333,7 +333,14 @@ func TestOutputFaults(t *testing.T) {
 	wideLabel := operationFile(operation("Cast", []string{"X"}, []string{"Y"}, intAttribute("to", 7)), model.Float32)
 	wideLabel.Metadata = schema("label")
 	unknown := operationFile(operation("Identity", []string{"X"}, []string{"Y"}), model.Float32)
-	unknown.Metadata = []Property{{keySchema, `{"outputs":[{"name":"Y","role":"probabilities"}],"classes":["a","b","c"]}`}}
+	unknown.Metadata = []Property{{keySchema, `{"outputs":[{"name":"Y","role":"scores"}],"classes":["a","b","c"]}`}}
+	unproved := operationFile(operation("Identity", []string{"X"}, []string{"Y"}), model.Float32)
+	unproved.Metadata = schema("probabilities")
+	margins := classifierFile()
+	margins.Graph.Nodes[1] = operation("Add", []string{"scores", "one"}, []string{"probabilities"})
+	margins.Graph.Initializers = []Tensor{float32Tensor("one", []int{}, 1)}
+	margins.Graph.Outputs = []ValueInfo{{Name: "probabilities"}}
+	margins.Metadata = []Property{{keySchema, `{"outputs":[{"name":"probabilities","role":"probabilities"}]}`}}
 	open := fileOf(Graph{
 		Nodes: []Node{
 			operation("Identity", []string{"X"}, []string{"Y"}),
@@ -342,7 +349,7 @@ func TestOutputFaults(t *testing.T) {
 		Inputs:  []ValueInfo{rowsOf("X", model.Float32, 0)},
 		Outputs: []ValueInfo{{Name: "Y"}},
 	})
-	open.Metadata = schema("probabilities")
+	open.Metadata = schema("scores")
 	for _, c := range []struct {
 		name string
 		file *Model
@@ -350,7 +357,9 @@ func TestOutputFaults(t *testing.T) {
 	}{
 		{"a label of two columns", wideLabel, `output "Y" has 2 columns, which cannot be a label`},
 		{"more classes than columns", unknown, `output "Y" has 2 columns for 3 classes`},
-		{"probabilities of no known width", open, `output "Y" has 0 columns for 0 classes`},
+		{"probabilities that nothing bounds", unproved, `output "Y" is said to be probabilities, and its numbers may be outside 0 to 1; its role is scores`},
+		{"probabilities above 1", margins, `output "probabilities" is said to be probabilities, and its numbers may be outside 0 to 1; its role is scores`},
+		{"scores of no known width", open, `output "Y" has 0 columns for 0 classes`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Load(c.file.Marshal(), "m")

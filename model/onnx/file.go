@@ -104,9 +104,9 @@ func (v *ValueInfo) parts() []part {
 
 // parts knows one kind of sequence: of maps from a class to a number.
 func (t *ValueType) parts() []part {
-	tensor := group{{1, "", elementType(&t.Tensor)}, {2, "", shape{&t.Dims}}}
-	mapped := group{{1, "", nested{group{{1, "", elementType(&t.MapValue)}}}}}
-	pairs := group{{1, "", elementType(&t.MapKey)}, {2, "", nested{mapped}}}
+	tensor := group{{1, "", elementType(&t.Tensor, &t.Element)}, {2, "", shape{&t.Dims}}}
+	mapped := group{{1, "", nested{group{{1, "", elementType(&t.MapValue, nil)}}}}}
+	pairs := group{{1, "", elementType(&t.MapKey, nil)}, {2, "", nested{mapped}}}
 	sequence := group{{1, "", nested{group{{5, "", nested{pairs}}}}}}
 	return []part{{1, "", nested{tensor}}, {4, "", nested{sequence}}}
 }

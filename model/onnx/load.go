@@ -43,7 +43,7 @@ func Load(data []byte, name string) (*model.Model, error) {
 		Name: name, Digest: Digest(data), Size: len(data),
 		Schema: *schema, Warnings: c.warnings, Operators: make(map[string]int),
 		Metrics: md.Metrics, Training: md.Training, Golden: md.Golden,
-		Program: c.program,
+		Program: c.program, RowBytes: c.program.rowBytes(),
 	}
 	if md.Name != "" {
 		m.Name = md.Name
@@ -145,14 +145,14 @@ func (c *compiler) describeOutputs(s *model.Schema, md *Schema) error {
 			}
 			taken[o.Role] = true
 		}
-		if err := checkRole(&o); err != nil {
+		if err := checkRole(&o, v); err != nil {
 			return err
 		}
 		adoptClasses(s, v, o.Role)
 		s.Outputs = append(s.Outputs, o)
 	}
 	s.Task = model.Regression
-	if taken[model.RoleLabel] || taken[model.RoleProbabilities] {
+	if taken[model.RoleLabel] || taken[model.RoleProbabilities] || taken[model.RoleScores] {
 		s.Task = model.Classification
 	}
 	return agree(s, md)
@@ -178,11 +178,12 @@ func (c *compiler) role(v *value) model.Role {
 var roles = map[model.Role][]model.Type{
 	model.RoleLabel:         {model.String, model.Int64},
 	model.RoleProbabilities: {model.Float32, model.Float64},
+	model.RoleScores:        {model.Float32, model.Float64},
 	model.RoleValue:         {model.Float32, model.Float64},
 	model.RoleOther:         nil,
 }
 
-func checkRole(o *model.Output) error {
+func checkRole(o *model.Output, v *value) error {
 	types, known := roles[o.Role]
 	switch {
 	case !known:
@@ -191,23 +192,25 @@ func checkRole(o *model.Output) error {
 		return fmt.Errorf("output %q is of type %v, which cannot be a %s", o.Name, o.Type, o.Role)
 	case o.Role == model.RoleLabel && o.Columns > 1:
 		return fmt.Errorf("output %q has %d columns, which cannot be a label", o.Name, o.Columns)
+	case o.Role == model.RoleProbabilities && !v.fractional():
+		return fmt.Errorf("output %q is said to be probabilities, and its numbers may be outside 0 to 1; its role is scores", o.Name)
 	}
 	return nil
 }
 
-// adoptClasses takes the classes of the probabilities, whose columns they
-// name, and else those of the label.
+// adoptClasses takes the classes of the probabilities or scores, whose columns
+// they name, and else those of the label.
 func adoptClasses(s *model.Schema, v *value, r model.Role) {
 	if v.classes == nil {
 		return
 	}
-	if r == model.RoleProbabilities || r == model.RoleLabel && s.Classes.Len() == 0 {
+	if r.ByClass() || r == model.RoleLabel && s.Classes.Len() == 0 {
 		s.Classes = *v.classes
 	}
 }
 
 // agree holds the metadata's word on task and classes against the graph's, and
-// sees to it that every column of the probabilities has a class.
+// sees to it that every column of the probabilities or scores has a class.
 func agree(s *model.Schema, md *Schema) error {
 	if md.Task != "" && md.Task != s.Task {
 		return fmt.Errorf("the schema says %s and the graph's outputs make it a %s", md.Task, s.Task)
@@ -224,7 +227,7 @@ func agree(s *model.Schema, md *Schema) error {
 		}
 	}
 	for _, o := range s.Outputs {
-		if o.Role != model.RoleProbabilities {
+		if !o.Role.ByClass() {
 			continue
 		}
 		if s.Classes.Len() == 0 {

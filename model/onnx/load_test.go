@@ -123,7 +123,7 @@ func TestRoles(t *testing.T) {
 		return operation("Cast", []string{"X"}, []string{"Y"}, intAttribute("to", to))
 	}
 	const (
-		label, probabilities, value, other = model.RoleLabel, model.RoleProbabilities, model.RoleValue, model.RoleOther
+		label, scores, value, other = model.RoleLabel, model.RoleScores, model.RoleValue, model.RoleOther
 	)
 	for _, c := range []struct {
 		name     string
@@ -141,8 +141,8 @@ func TestRoles(t *testing.T) {
 		{"two integers", cast(7), model.Float32, 2, "", other, model.Regression, model.Classes{}},
 		{"a short integer", cast(6), model.Float32, 1, "", other, model.Regression, model.Classes{}},
 		{"bools", cast(9), model.Float32, 2, "", other, model.Regression, model.Classes{}},
-		{"probabilities by word", cast(11), model.Float32, 2, `{"outputs":[{"name":"Y","role":"probabilities"}]}`, probabilities, model.Classification, model.Classes{Ints: []int64{0, 1}}},
-		{"probabilities with their classes", cast(11), model.Float32, 2, `{"outputs":[{"name":"Y","role":"probabilities"}],"classes":["no","yes"]}`, probabilities, model.Classification, model.Classes{Strings: []string{"no", "yes"}}},
+		{"scores by word", cast(11), model.Float32, 2, `{"outputs":[{"name":"Y","role":"scores"}]}`, scores, model.Classification, model.Classes{Ints: []int64{0, 1}}},
+		{"scores with their classes", cast(11), model.Float32, 2, `{"outputs":[{"name":"Y","role":"scores"}],"classes":["no","yes"]}`, scores, model.Classification, model.Classes{Strings: []string{"no", "yes"}}},
 		{"nothing of weight by word", cast(11), model.Float32, 2, `{"outputs":[{"name":"Y","role":"other"}]}`, other, model.Regression, model.Classes{}},
 		{"a label with its classes", cast(7), model.Float32, 1, `{"classes":[4,5]}`, label, model.Classification, model.Classes{Ints: []int64{4, 5}}},
 	} {
@@ -205,6 +205,83 @@ func TestScaledScores(t *testing.T) {
 	file = operationFile(operation("Add", []string{"X", "C"}, []string{"Y"}), model.Float32, float32Tensor("C", []int{3}, 1, 2, 3))
 	file.Graph.Inputs[0] = rowsOf("X", model.Float32, 1)
 	require.Equal(t, 3, load(t, file).Schema.Outputs[0].Columns)
+}
+
+// TestClassRoles tells probabilities from other scores, at their operator and
+// after arithmetic.
+func TestClassRoles(t *testing.T) {
+	const probabilities, scores, other = model.RoleProbabilities, model.RoleScores, model.RoleOther
+	numbers := func(v ...float32) Tensor { return float32Tensor("C", []int{len(v)}, v...) }
+	for _, c := range []struct {
+		name      string
+		transform string
+		weights   [2]float32
+		// then takes the scores and the constant to Y; without an operator Y is
+		// the scores.
+		then     string
+		in       [2]string
+		constant Tensor
+		want     model.Role
+	}{
+		{"votes of one tree", "NONE", [2]float32{1, 1}, "Identity", [2]string{"scores"}, Tensor{}, probabilities},
+		{"a sum that rounding left above 1", "NONE", [2]float32{1.000001, 1}, "Identity", [2]string{"scores"}, Tensor{}, probabilities},
+		{"votes above 1", "NONE", [2]float32{1.5, 1}, "Identity", [2]string{"scores"}, Tensor{}, scores},
+		{"votes below 0", "NONE", [2]float32{1, -0.1}, "Identity", [2]string{"scores"}, Tensor{}, scores},
+		{"LOGISTIC", "LOGISTIC", [2]float32{3, -2}, "Identity", [2]string{"scores"}, Tensor{}, probabilities},
+		{"SOFTMAX", "SOFTMAX", [2]float32{3, -2}, "Identity", [2]string{"scores"}, Tensor{}, probabilities},
+		{"SOFTMAX_ZERO", "SOFTMAX_ZERO", [2]float32{3, -2}, "Identity", [2]string{"scores"}, Tensor{}, probabilities},
+		{"PROBIT", "PROBIT", [2]float32{0.5, 0.25}, "Identity", [2]string{"scores"}, Tensor{}, scores},
+		{"votes divided by their number", "NONE", [2]float32{3, 3}, "Div", [2]string{"scores", "C"}, numbers(3), probabilities},
+		{"votes divided by less", "NONE", [2]float32{3, 3}, "Div", [2]string{"scores", "C"}, numbers(2), scores},
+		{"votes divided by less than nothing", "NONE", [2]float32{1, 1}, "Div", [2]string{"scores", "C"}, numbers(-1), scores},
+		{"votes divided by nothing", "NONE", [2]float32{1, 1}, "Div", [2]string{"scores", "C"}, numbers(0), scores},
+		{"votes divided by one number each", "NONE", [2]float32{1, 1}, "Div", [2]string{"scores", "C"}, numbers(3, 4, 5), probabilities},
+		{"votes that divide", "NONE", [2]float32{1, 1}, "Div", [2]string{"C", "scores"}, numbers(1), other},
+		{"shifted probabilities", "NONE", [2]float32{1, 1}, "Add", [2]string{"scores", "C"}, numbers(0.5), scores},
+		{"a shift that leaves room", "NONE", [2]float32{0.5, 0.25}, "Add", [2]string{"C", "scores"}, numbers(0.125), probabilities},
+		{"a shift of one class", "NONE", [2]float32{0.5, 0.25}, "Add", [2]string{"scores", "C"}, numbers(0, 0.5, 0), probabilities},
+		{"a shift below 0", "NONE", [2]float32{0.5, 0.25}, "Add", [2]string{"scores", "C"}, numbers(0, -0.5, 0), scores},
+		{"a halved SOFTMAX", "SOFTMAX", [2]float32{3, -2}, "Div", [2]string{"scores", "C"}, numbers(2), probabilities},
+		{"a doubled SOFTMAX", "SOFTMAX", [2]float32{3, -2}, "Div", [2]string{"scores", "C"}, numbers(0.5), scores},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			file := classifierFile()
+			trees := &file.Graph.Nodes[0]
+			set(trees, stringAttribute("post_transform", c.transform))
+			set(trees, floatsAttribute("class_weights", c.weights[:]...))
+			inputs := c.in[:]
+			if c.then == "Identity" {
+				inputs = inputs[:1]
+			} else {
+				file.Graph.Initializers = []Tensor{c.constant}
+			}
+			file.Graph.Nodes[1] = operation(c.then, inputs, []string{"Y"})
+			file.Graph.Outputs = []ValueInfo{{Name: "Y"}}
+			require.Equal(t, c.want, load(t, file).Schema.Outputs[0].Role)
+			if c.want == other {
+				return
+			}
+			// ZipMap names the columns, and leaves their meaning.
+			file.Graph.Nodes = append(file.Graph.Nodes, mlOperation("ZipMap", []string{"Y"}, []string{"Z"}, stringsAttribute("classlabels_strings", "a", "b", "c")))
+			file.Graph.Outputs = []ValueInfo{{Name: "Z"}}
+			m := load(t, file)
+			require.Equal(t, c.want, m.Schema.Outputs[0].Role)
+			require.Equal(t, model.Classification, m.Schema.Task)
+			require.Equal(t, []string{"a", "b", "c"}, m.Schema.Classes.Strings)
+		})
+	}
+}
+
+// TestRegressionAsClasses: a ZipMap makes classes of a regression's targets.
+func TestRegressionAsClasses(t *testing.T) {
+	for transform, want := range map[string]model.Role{"NONE": model.RoleScores, "SOFTMAX": model.RoleProbabilities} {
+		file := regressorFile()
+		set(&file.Graph.Nodes[0], floatsAttribute("target_weights", -1, 1))
+		file.Graph.Nodes[0].Attributes = append(file.Graph.Nodes[0].Attributes, stringAttribute("post_transform", transform))
+		file.Graph.Nodes = append(file.Graph.Nodes, mlOperation("ZipMap", []string{"Y"}, []string{"Z"}, intsAttribute("classlabels_int64s", 3, 4)))
+		file.Graph.Outputs = []ValueInfo{{Name: "Z"}}
+		require.Equal(t, want, load(t, file).Schema.Outputs[0].Role, transform)
+	}
 }
 
 // TestOpenWidth: an input of no declared width is as wide as its widest use,

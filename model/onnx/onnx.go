@@ -112,6 +112,9 @@ type ValueInfo struct {
 type ValueType struct {
 	// Tensor is the element type of a tensor; model.Invalid for others.
 	Tensor model.Type
+	// Element is the code of the element type, TensorProto.DataType, of a
+	// tensor of the type model.Invalid.
+	Element int64
 	// Dims are the tensor's dimensions; nil when the rank is not known.
 	Dims []Dim
 	// MapKey and MapValue are set for a sequence of maps, the type of ZipMap's

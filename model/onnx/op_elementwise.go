@@ -69,7 +69,16 @@ func buildArithmetic(n *node, op *arithmetic) (kernel, error) {
 	if other.constant != nil && other.constant.Len() == 1 && len(out.axes) == len(main.axes) {
 		out.input = main.input
 	}
+	out.bounds = op.bound(a.within(main.axes.columns()), b.within(main.axes.columns()), out.axes.columns())
 	out.role, out.classes = main.role, main.classes
+	switch {
+	case !main.role.ByClass():
+	case op.divides && main == b:
+		// What a score divides falls as it rises.
+		out.role = model.RoleOther
+	default:
+		out.role = out.classRole()
+	}
 	op.eachRow = together.eachRow()
 	return op, nil
 }

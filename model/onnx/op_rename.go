@@ -35,6 +35,9 @@ func buildZipMap(n *node) (kernel, error) {
 		return nil, fmt.Errorf("it has %d class labels for %d columns", classes.Len(), columns)
 	}
 	rename(in, out)
-	out.role, out.classes = model.RoleProbabilities, classes
+	out.classes = classes
+	if !in.role.ByClass() {
+		out.role = out.classRole()
+	}
 	return nil, nil
 }

@@ -25,7 +25,9 @@ func buildTreeClassifier(n *node) (kernel, error) {
 	label.typ, label.axes, label.role, label.classes = labelType(classes), axes{n.inputs[0].axes[0]}, model.RoleLabel, classes
 	if len(n.outputs) > 1 {
 		scores := n.outputs[1]
-		scores.typ, scores.axes, scores.role, scores.classes = model.Float32, axes{n.inputs[0].axes[0], axis(k.targets)}, model.RoleProbabilities, classes
+		scores.typ, scores.axes, scores.classes = model.Float32, axes{n.inputs[0].axes[0], axis(k.targets)}, classes
+		scores.bound(k.ensemble.Bounds())
+		scores.role = scores.classRole()
 	}
 	return k, nil
 }
@@ -41,6 +43,7 @@ func buildTreeRegressor(n *node) (kernel, error) {
 	}
 	out := n.outputs[0]
 	out.typ, out.axes, out.role = model.Float32, axes{n.inputs[0].axes[0], axis(k.targets)}, model.RoleValue
+	out.bound(k.ensemble.Bounds())
 	return k, nil
 }
 

@@ -105,12 +105,44 @@ func (p *program) dropUnused() {
 	p.steps = kept
 }
 
+// rowBytes is the most memory that a run takes for each row of its batch, in
+// bytes: the results of all steps, and the copies among the outputs. What is of
+// a fixed length counts for each row. An open axis is one of an input's, whose
+// width is settled by now.
+func (p *program) rowBytes() int64 {
+	widest := 1
+	for _, v := range p.inputs {
+		widest = max(widest, v.axes.columns())
+	}
+	total := int64(0)
+	for _, s := range p.steps {
+		for _, v := range s.out {
+			total += v.axes.rowValues(widest) * v.typ.Size()
+		}
+	}
+	for _, v := range p.outputs {
+		if v.shared {
+			total += v.axes.rowValues(widest) * v.typ.Size()
+		}
+	}
+	return min(total, maxRowBytes)
+}
+
+// maxRowBytes is what a row may take by maxRowValues.
+const maxRowBytes = maxRowValues * 16
+
+// maxKeptValues is how many values a frame may have computed to be kept for the
+// next run, so that one huge batch does not hold its memory.
+const maxKeptValues = 1 << 17
+
 // frame is the working memory of one evaluation, kept for the next.
 type frame struct {
 	values []model.Tensor
 	// in and out hold each step's tensors.
 	in, out [][]*model.Tensor
 	budget  budget
+	// computed is how many values the last run has computed.
+	computed int
 }
 
 func (p *program) newFrame() *frame {
@@ -138,7 +170,8 @@ func (p *program) Run(ctx context.Context, inputs, outputs []model.Tensor) error
 	for i, v := range p.inputs {
 		f.values[v.slot] = inputs[i]
 	}
-	f.budget.left = maxRowValues * max(1, inputs[0].Rows())
+	given := maxRowValues * max(1, inputs[0].Rows())
+	f.budget.left, f.computed = given, given
 	for i := range p.steps {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -159,6 +192,7 @@ func (p *program) Run(ctx context.Context, inputs, outputs []model.Tensor) error
 		}
 		outputs[i].CopyFrom(computed)
 	}
+	f.computed = given - f.budget.left
 	return nil
 }
 
@@ -167,5 +201,7 @@ func (p *program) release(f *frame) {
 	for _, v := range p.inputs {
 		f.values[v.slot] = model.Tensor{}
 	}
-	p.frames.Put(f)
+	if f.computed <= maxKeptValues {
+		p.frames.Put(f)
+	}
 }

@@ -170,11 +170,18 @@ type scalar[E comparable] struct {
 func integer[E ~int64](to *E) wire { return scalar[E]{to, whole[E](protowire.VarintType)} }
 func float(to *float32) wire       { return scalar[float32]{to, single()} }
 
-// elementType is a TensorProto.DataType.
-func elementType(to *model.Type) wire {
+// elementType is a TensorProto.DataType; code, where it is not nil, holds one
+// that is no model.Type.
+func elementType(to *model.Type, code *int64) wire {
 	return scalar[model.Type]{to, coding[model.Type]{
 		protowire.VarintType,
-		func(bits uint64) model.Type { return dataType(int64(bits)) },
+		func(bits uint64) model.Type {
+			t := dataType(int64(bits))
+			if t == model.Invalid && code != nil {
+				*code = int64(bits)
+			}
+			return t
+		},
 		func(t model.Type) uint64 { return uint64(dataTypeCode(t)) },
 	}}
 }

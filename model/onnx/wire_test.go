@@ -242,6 +242,7 @@ func TestParseFaults(t *testing.T) {
 		{"input's type as text", graph(enclosed(11, enclosed(2, enclosed(1, stringField(1, "x"))))), unreadable + "graph: input: 0: field 1 has wire type 2, which is no number of its kind"},
 		{"output's dimension as a float", graph(enclosed(12, enclosed(2, enclosed(1, enclosed(2, enclosed(1), enclosed(1, fixed32(1, 1))))))), unreadable + "graph: output: 0: 1: field 1 has wire type 5, which is no number of its kind"},
 
+		{"an input of 16 bits", graph(enclosed(11, stringField(1, "X"), enclosed(2, enclosed(1, varint(1, 10))))), `graph input "X": the element type float16 is not supported`},
 		{"no element type", tensor(fixed32(4, 1)), inTensor + "there is no element type 0"},
 		{"an element type of 16 bits", tensor(varint(2, 10), enclosed(9, []byte{0, 0})), `initializer "c": the element type float16 is not supported`},
 		{"an absurd element type", tensor(varint(2, -1)), inTensor + "there is no element type -1"},

@@ -23,7 +23,8 @@ type Codec struct {
 	// classes are the classes as JSON object names, colon included.
 	classes [][]byte
 	// model is the member that names the model in an answer.
-	model []byte
+	model  []byte
+	bounds bounds
 }
 
 // New returns the codec of a model.
@@ -39,6 +40,7 @@ func New(m *model.Model) *Codec {
 	c.model = append(quote(c.model, m.Name), `,"version":`...)
 	c.model = append(quote(c.model, m.Version), `,"digest":`...)
 	c.model = append(quote(c.model, m.Digest), '}')
+	c.measure()
 	return c
 }
 

@@ -117,15 +117,22 @@ func (v *CSVReader) cell(req *Request, row, i int, text string) error {
 }
 
 // CSVHeader returns the columns that CSVRecord fills: the label, a probability
-// for each class, the value or values; what the model answers of these.
+// and a score for each class, the value or values; what the model answers of
+// these.
 func (c *Codec) CSVHeader(p *model.Predictions) []string {
 	var header []string
 	if p.Label() != nil {
 		header = append(header, "label")
 	}
-	if p.Probabilities() != nil {
+	for _, byClass := range []struct {
+		t      *model.Tensor
+		prefix string
+	}{{p.Probabilities(), "probability_"}, {p.Scores(), "score_"}} {
+		if byClass.t == nil {
+			continue
+		}
 		for _, class := range c.schema.Classes.Texts() {
-			header = append(header, "probability_"+class)
+			header = append(header, byClass.prefix+class)
 		}
 	}
 	if t := p.Value(); t != nil {
@@ -142,7 +149,7 @@ func (c *Codec) CSVHeader(p *model.Predictions) []string {
 // CSVRecord returns one prediction as the fields that CSVHeader names.
 func (c *Codec) CSVRecord(p *model.Predictions, row int) []string {
 	var record []string
-	for _, t := range []*model.Tensor{p.Label(), p.Probabilities(), p.Value()} {
+	for _, t := range []*model.Tensor{p.Label(), p.Probabilities(), p.Scores(), p.Value()} {
 		if t == nil {
 			continue
 		}

@@ -157,6 +157,10 @@ func TestCSVAnswers(t *testing.T) {
 			answering(model.Classes{Ints: []int64{4, -2}}, []model.Role{label, probabilities}, integers(4, -2), float32s(2, 1, 0, 0.25, 0.75)),
 			[]string{"label", "probability_4", "probability_-2"}, []string{"-2", "0.25", "0.75"},
 		}, {
+			"scores",
+			answering(model.Classes{Strings: []string{"x", "y"}}, []model.Role{label, scores}, texts("x", "y"), float32s(2, 1, 0, -2, 3)),
+			[]string{"label", "score_x", "score_y"}, []string{"y", "-2", "3"},
+		}, {
 			"a value",
 			answering(model.Classes{}, []model.Role{value}, float32s(1, 1, 2.5)), []string{"value"}, []string{"2.5"},
 		}, {

@@ -67,11 +67,10 @@ func (c *Codec) appendMembers(dst []byte, p *model.Predictions, row int, warning
 		dst = append(appendCell(append(dst, `"label":`...), t, row), ',')
 	}
 	if t := p.Probabilities(); t != nil {
-		dst = append(dst, `"probabilities":{`...)
-		for j, name := range c.classes {
-			dst = append(appendCell(append(dst, name...), t, row*len(c.classes)+j), ',')
-		}
-		dst = append(end(dst, '}'), ',')
+		dst = c.appendClasses(append(dst, `"probabilities":{`...), t, row)
+	}
+	if t := p.Scores(); t != nil {
+		dst = c.appendClasses(append(dst, `"scores":{`...), t, row)
 	}
 	if t := p.Value(); t != nil {
 		dst = append(appendValue(append(dst, `"value":`...), t, row), ',')
@@ -84,6 +83,15 @@ func (c *Codec) appendMembers(dst []byte, p *model.Predictions, row int, warning
 		dst = append(c.appendWarnings(dst, warnings[:n]), ',')
 	}
 	return dst, warnings[n:]
+}
+
+// appendClasses appends a number by the name of each class, and the end of their
+// object.
+func (c *Codec) appendClasses(dst []byte, t *model.Tensor, row int) []byte {
+	for j, name := range c.classes {
+		dst = append(appendCell(append(dst, name...), t, row*len(c.classes)+j), ',')
+	}
+	return append(end(dst, '}'), ',')
 }
 
 // appendValue appends a number for one target, and an array for several.

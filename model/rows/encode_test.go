@@ -61,6 +61,7 @@ func exchange(t *testing.T, m *model.Model, body string) string {
 const (
 	label         = model.RoleLabel
 	probabilities = model.RoleProbabilities
+	scores        = model.RoleScores
 	value         = model.RoleValue
 )
 
@@ -103,6 +104,18 @@ func TestEncode(t *testing.T) {
 			"probabilities before the label",
 			answering(words, []model.Role{probabilities, label}, float32s(2, 0.5, 0.5), texts("setosa")), `[[1]]`,
 			`[{"label":"setosa","probabilities":{"setosa":0.5,"versicolor":0.5}}]`,
+		}, {
+			"scores",
+			answering(words, []model.Role{label, scores}, texts("versicolor"), float32s(2, -1.5, 2.5)), `[[1]]`,
+			`[{"label":"versicolor","scores":{"setosa":-1.5,"versicolor":2.5}}]`,
+		}, {
+			"probabilities and the scores they come from",
+			answering(words, []model.Role{scores, probabilities}, float32s(2, -1.5, 2.5), float32s(2, 0.25, 0.75)), `[[1]]`,
+			`[{"probabilities":{"setosa":0.25,"versicolor":0.75},"scores":{"setosa":-1.5,"versicolor":2.5}}]`,
+		}, {
+			"probabilities that a sum left outside 0 to 1",
+			answering(words, []model.Role{probabilities}, float32s(2, -1.1920929e-07, 1.0000001)), `[[1]]`,
+			`[{"probabilities":{"setosa":0,"versicolor":1}}]`,
 		}, {
 			"a value",
 			answering(model.Classes{}, []model.Role{value}, float32s(1, 2.5)), `{"a":1}`,
@@ -200,17 +213,17 @@ func TestNumber(t *testing.T) {
 var hostile = []string{"", `"`, `\`, `\"`, "\n\t\x00\x1f", "é", "\u2028", "</script>", "a/b~c", "\xff", "label", "😀", strings.Repeat("x", 1000)}
 
 func TestEncodeHostileNames(t *testing.T) {
-	scores := make([]float32, len(hostile))
-	for i := range scores {
-		scores[i] = float32(i)
+	numbers := make([]float32, len(hostile))
+	for i := range numbers {
+		numbers[i] = float32(i)
 	}
 	for _, name := range hostile {
-		m := answering(model.Classes{Strings: hostile}, []model.Role{label, probabilities}, texts(name), float32s(len(hostile), scores...))
+		m := answering(model.Classes{Strings: hostile}, []model.Role{label, scores}, texts(name), float32s(len(hostile), numbers...))
 		m.Name = name
 		var got struct {
-			Label         string
-			Probabilities map[string]float32
-			Model         struct{ Name string }
+			Label  string
+			Scores map[string]float32
+			Model  struct{ Name string }
 		}
 		require.NoError(t, json.Unmarshal([]byte(exchange(t, m, `{"a":1}`)), &got))
 		clean := strings.ToValidUTF8(name, "\ufffd")
@@ -220,7 +233,7 @@ func TestEncodeHostileNames(t *testing.T) {
 		for i, class := range hostile {
 			want[strings.ToValidUTF8(class, "\ufffd")] = float32(i)
 		}
-		require.Equal(t, want, got.Probabilities)
+		require.Equal(t, want, got.Scores)
 	}
 }
 

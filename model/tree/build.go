@@ -348,8 +348,8 @@ type split struct {
 	missingLeft bool
 }
 
-// split rewrites a node's comparison. A missing value fails every comparison
-// but "not equal", unless the node tracks it as true.
+// split rewrites a node's comparison. A missing value fails every comparison,
+// "not equal" too, unless the node tracks it as true.
 func (b *builder[F]) split(i int) split {
 	a := b.attributes
 	s := split{
@@ -360,7 +360,7 @@ func (b *builder[F]) split(i int) split {
 		s.threshold = before(s.threshold)
 	}
 	if s.swap {
-		s.left, s.right, s.missingLeft = s.right, s.left, !s.missingLeft && !s.equal
+		s.left, s.right, s.missingLeft = s.right, s.left, !s.missingLeft
 	}
 	return s
 }

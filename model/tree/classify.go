@@ -1,74 +1,58 @@
 package tree
 
-// finishMany adds the base values and picks the class of the highest score,
-// the first of equals; a class that no tree voted for is no candidate.
-func (e *ensemble[F]) finishMany(s *scratch[F]) int64 {
-	scores, scored := s.scores, s.scored
+// finishClasses turns the votes into a score for each class and returns the
+// class of the highest one, the first of equals.
+func (e *ensemble[F]) finishClasses(scores []F) int64 {
+	if e.column >= 0 {
+		return e.finishColumn(scores)
+	}
 	for j, v := range e.base {
 		scores[j] += v
-		scored[j] = true
 	}
-	best := -1
+	class := highest(scores)
+	apply(e.transform, scores)
+	if e.transform == softmaxZero {
+		// It leaves out scores of zero, which may have been the highest.
+		class = highest(scores)
+	}
+	return class
+}
+
+// highest is the place of the highest score, the first of equals.
+func highest[F float](scores []F) int64 {
+	best := 0
 	for j, v := range scores {
-		if scored[j] && (best < 0 || v > scores[best]) {
+		if v > scores[best] {
 			best = j
 		}
 	}
-	apply(e.transform, scores)
-	return int64(max(best, 0))
+	return int64(best)
 }
 
-// finishTwo follows ONNX Runtime, down to its oddities, where the specification
-// leaves two classes open. Exporters give one class's column of weights and
-// mean the score of the second class by it; its complement is the first's.
-func (e *ensemble[F]) finishTwo(s *scratch[F]) int64 {
-	scores := s.scores
-	second := e.targets == 2 && s.scored[1]
-	single := !second
-	switch {
-	case len(e.base) == 2 && second:
-		scores[1] = e.base[1] + scores[0]
-		scores[0] = -scores[1]
-	case len(e.base) == 2:
-		scores[0] += e.base[0]
-		scores[1] += e.base[1]
-		single = false
-	case len(e.base) == 1:
-		scores[0] += e.base[0]
-	}
-	decisive := scores[0]
-	if second {
-		decisive = scores[1]
+// finishColumn completes two classes of which one has all the weights: their
+// sum v is the score of the second class, whichever class they are listed for,
+// since exporters write binary models so. The first class's score is what is
+// left to 1 where v is a probability, and the opposite of v where it is a
+// margin.
+func (e *ensemble[F]) finishColumn(scores []F) int64 {
+	v := scores[e.column]
+	if len(e.base) > 0 {
+		v += e.base[0]
 	}
 	limit := F(0)
-	if e.oneColumn && e.positive {
-		limit = 0.5
-	}
-	if single {
-		e.complete(scores)
-	} else {
-		s.mute()
-		apply(e.transform, scores)
-	}
-	if decisive > limit {
-		return int64(e.targets - 1)
-	}
-	return 0
-}
-
-// complete turns the only score of two classes into both.
-func (e *ensemble[F]) complete(scores []F) {
-	v := scores[0]
 	switch {
-	case len(scores) == 1:
-		if e.transform == probit {
-			apply(probit, scores)
-		}
-	case e.transform == logistic:
-		scores[0], scores[1] = F(sigmoid(float32(-v))), F(sigmoid(float32(v)))
-	case e.oneColumn && e.positive:
-		scores[0], scores[1] = 1-v, v
+	case e.transform == none && e.positive:
+		scores[0], scores[1], limit = 1-v, v, 0.5
+	case e.transform == probit:
+		// The quantiles of v and of 1 - v are opposites.
+		v = quantile(v)
+		scores[0], scores[1] = -v, v
 	default:
 		scores[0], scores[1] = -v, v
+		apply(e.transform, scores)
 	}
+	if v > limit {
+		return 1
+	}
+	return 0
 }

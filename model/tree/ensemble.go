@@ -2,6 +2,8 @@ package tree
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"sync"
 
 	"github.com/tepalhq/tepal/model"
@@ -12,9 +14,12 @@ import (
 type Ensemble interface {
 	// Columns is the number of features that a row must have at least.
 	Columns() int
+	// Bounds is what every row's scores keep to, but for rounding.
+	Bounds() Bounds
 	// Evaluate evaluates every row of x, of shape [rows, columns]. It writes a
 	// score for each class or target to scores, row by row, unless scores is
-	// nil, and a classifier writes the index of each row's class to classes.
+	// nil, and a classifier writes the index of each row's class to classes:
+	// the class of the highest score, the first of equals.
 	Evaluate(x *model.Tensor, scores []float32, classes []int64)
 }
 
@@ -29,19 +34,39 @@ type Options struct {
 	// or PROBIT.
 	PostTransform string
 	// BaseValues are added to the scores: one for each class or target, or
-	// none; of two classes also one alone.
+	// none. Two classes of which one has all the weights have one score, and so
+	// one base value.
 	BaseValues []float64
-	// Double sums in float64, as ONNX Runtime does for double inputs, instead
-	// of float32.
+	// Double sums in float64, for double inputs, instead of float32.
 	Double bool
 }
 
 // New compiles an ensemble. Its errors name the tree and node at fault.
 func New(a *Attributes, o Options) (Ensemble, error) {
-	if o.Double {
+	// Of a forest's two probabilities one is what is left to 1: it has as many
+	// digits as the sum of the other.
+	if o.Double || o.Classifies && a.column() >= 0 && a.positive() && transforms[o.PostTransform] == none {
 		return newEnsemble[float64](a, o)
 	}
 	return newEnsemble[float32](a, o)
+}
+
+// column is the one of two classes that all weights belong to; -1 when there
+// are more classes or fewer, weights for both, or none.
+func (a *Attributes) column() int {
+	if a.Targets != 2 || len(a.WeightTargets) == 0 {
+		return -1
+	}
+	only := a.WeightTargets[0]
+	if slices.ContainsFunc(a.WeightTargets, func(t int64) bool { return t != only }) {
+		return -1
+	}
+	return int(only)
+}
+
+// positive reports whether no weight is below zero.
+func (a *Attributes) positive() bool {
+	return !slices.ContainsFunc(a.Weights, func(w float64) bool { return w < 0 })
 }
 
 type ensemble[F float] struct {
@@ -50,10 +75,10 @@ type ensemble[F float] struct {
 	transform  transform
 	base       []F
 	classifies bool
-	// oneColumn: two classes whose weights all belong to one of them.
-	oneColumn bool
-	// positive: no weight is below zero.
+	// column is Attributes.column of a classifier, and positive its positive.
+	column   int
 	positive bool
+	bounds   Bounds
 	pool     sync.Pool
 }
 
@@ -70,35 +95,55 @@ func newEnsemble[F float](a *Attributes, o Options) (*ensemble[F], error) {
 	if err != nil {
 		return nil, err
 	}
-	if n := len(o.BaseValues); n != 0 && n != f.targets && (n != 1 || f.targets != 2 || !o.Classifies) {
-		return nil, fmt.Errorf("%d base_values for %d classes or targets", n, f.targets)
+	e := &ensemble[F]{forest: f, aggregate: how, transform: post, classifies: o.Classifies, column: -1, positive: a.positive()}
+	if o.Classifies {
+		e.column = a.column()
 	}
-	e := &ensemble[F]{forest: f, aggregate: how, transform: post, classifies: o.Classifies, oneColumn: f.targets == 2, positive: true}
+	if err := e.checkOptions(&o); err != nil {
+		return nil, err
+	}
 	for _, v := range o.BaseValues {
 		e.base = append(e.base, F(v))
 	}
-	for _, v := range f.votes {
-		e.oneColumn = e.oneColumn && v.target == f.votes[0].target
-		e.positive = e.positive && v.weight >= 0
-	}
+	e.bounds = e.bound()
 	e.pool.New = func() any { return f.scratch() }
 	return e, nil
 }
 
+// checkOptions refuses what has no meaning for the targets that there are.
+func (e *ensemble[F]) checkOptions(o *Options) error {
+	if e.targets == 1 && (e.transform == softmax || e.transform == softmaxZero) {
+		return fmt.Errorf("post_transform %s makes a single class or target 1 in every row", o.PostTransform)
+	}
+	for i, v := range o.BaseValues {
+		if math.IsNaN(v) {
+			return fmt.Errorf("base value %d is NaN", i)
+		}
+	}
+	n := len(o.BaseValues)
+	switch {
+	case n == 0, n == e.targets && e.column < 0, n == 1 && e.column >= 0:
+		return nil
+	case e.column >= 0:
+		return fmt.Errorf("%d base_values for two classes of which one has all the weights: it takes one", n)
+	default:
+		return fmt.Errorf("%d base_values for %d classes or targets", n, e.targets)
+	}
+}
+
 func (e *ensemble[F]) Columns() int { return e.columns }
+
+func (e *ensemble[F]) Bounds() Bounds { return e.bounds }
 
 func (e *ensemble[F]) Evaluate(x *model.Tensor, scores []float32, classes []int64) {
 	s := e.pool.Get().(*scratch[F])
 	defer e.pool.Put(s)
 	for i := range x.Rows() {
 		e.score(s, s.load(x, i), e.aggregate)
-		switch {
-		case !e.classifies:
-			e.finishTargets(s)
-		case e.targets > 2:
-			classes[i] = e.finishMany(s)
-		default:
-			classes[i] = e.finishTwo(s)
+		if e.classifies {
+			classes[i] = e.finishClasses(s.scores)
+		} else {
+			e.finishTargets(s.scores)
 		}
 		if scores == nil {
 			continue
@@ -110,8 +155,7 @@ func (e *ensemble[F]) Evaluate(x *model.Tensor, scores []float32, classes []int6
 }
 
 // finishTargets turns the votes into the values of a regression.
-func (e *ensemble[F]) finishTargets(s *scratch[F]) {
-	scores := s.scores
+func (e *ensemble[F]) finishTargets(scores []F) {
 	for j := range scores {
 		if e.aggregate == average {
 			scores[j] /= F(len(e.roots))
@@ -120,12 +164,5 @@ func (e *ensemble[F]) finishTargets(s *scratch[F]) {
 			scores[j] += e.base[j]
 		}
 	}
-	// ONNX Runtime treats a single score in its own way: it keeps its base value
-	// and is transformed by PROBIT alone.
-	if len(scores) > 1 {
-		s.mute()
-		apply(e.transform, scores)
-	} else if e.transform == probit {
-		apply(probit, scores)
-	}
+	apply(e.transform, scores)
 }

@@ -1,9 +1,12 @@
 package tree
 
 import (
+	"maps"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -72,8 +75,8 @@ func (w walker) leaf(i int, row []float64) int {
 	case "BRANCH_NEQ":
 		yes = x != t
 	}
-	if math.IsNaN(x) && len(w.MissingTracksTrue) > 0 && w.MissingTracksTrue[i] != 0 {
-		yes = true
+	if math.IsNaN(x) {
+		yes = len(w.MissingTracksTrue) > 0 && w.MissingTracksTrue[i] != 0
 	}
 	if yes {
 		return w.leaf(w.find(w.TreeIDs[i], w.TrueIDs[i]), row)
@@ -221,7 +224,7 @@ func checkRandom[F float](t *testing.T, r *rand.Rand, a *Attributes, typ model.T
 	got := make([]float32, x.Rows()*a.Targets)
 	flat.Evaluate(x, got, nil)
 
-	// Three or more classes are answered by the sums, the first of the highest.
+	// Three or more classes are answered by the sums.
 	classes, scores := make([]int64, x.Rows()), make([]float32, x.Rows()*a.Targets)
 	k, err := New(a, Options{Classifies: true, Double: typ == model.Float64})
 	require.NoError(t, err)
@@ -260,6 +263,96 @@ func checkClass[F float](t *testing.T, want []F, class int64, scores []float32) 
 		}
 	}
 	require.EqualValues(t, best, class)
+}
+
+// TestLabels: every classifier answers a class of the highest score, the first
+// of equals where nothing transforms them, and keeps to its bounds.
+func TestLabels(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	for round := range 400 {
+		a := grow(r, 1+round%9, 1+r.IntN(4))
+		column := a.Targets == 2 && r.IntN(2) == 0
+		for i := range a.Weights {
+			if column {
+				a.WeightTargets[i] = int64(round % 2)
+			}
+			if round%3 > 0 {
+				a.Weights[i] = math.Abs(a.Weights[i]) / float64(len(a.NodeIDs))
+			}
+		}
+		for _, transform := range slices.Sorted(maps.Keys(transforms)) {
+			o := Options{Classifies: true, PostTransform: transform, Double: r.IntN(2) == 0}
+			if a.Targets == 1 && strings.HasPrefix(transform, "SOFTMAX") {
+				continue
+			}
+			for range r.IntN(2) * a.Targets {
+				o.BaseValues = append(o.BaseValues, r.NormFloat64()/2)
+			}
+			if column && len(o.BaseValues) > 0 {
+				o.BaseValues = o.BaseValues[:1]
+			}
+			checkLabels(t, r, a, o)
+		}
+	}
+}
+
+func checkLabels(t *testing.T, r *rand.Rand, a *Attributes, o Options) {
+	t.Helper()
+	e, err := New(a, o)
+	require.NoError(t, err)
+	typ := model.Float32
+	if o.Double {
+		typ = model.Float64
+	}
+	x := rowsFor(r, typ, e.Columns())
+	classes, scores := make([]int64, x.Rows()), make([]float32, x.Rows()*a.Targets)
+	e.Evaluate(x, scores, classes)
+	b := e.Bounds()
+	for i, class := range classes {
+		row := scores[i*a.Targets:][:a.Targets]
+		total := float32(0)
+		for j, v := range row {
+			total += v
+			if v > row[class] || v == row[class] && transforms[o.PostTransform] == none && j < int(class) && !o.Double && a.column() < 0 {
+				require.Failf(t, "another class scores higher", "%d of %v, %+v", class, row, o)
+			}
+			if float64(v) < b.Low-1e-5 || float64(v) > b.High+1e-5 || b.Probabilities && !(v >= 0 && v <= 1) {
+				require.Failf(t, "a score outside its bounds", "%v outside %+v, %+v", v, b, o)
+			}
+		}
+		if float64(total) > b.Sum+1e-5 {
+			require.Failf(t, "a sum above its bound", "%v above %+v, %+v", total, b, o)
+		}
+	}
+}
+
+// TestBounds tells forests, whose scores can only be probabilities, from
+// margins.
+func TestBounds(t *testing.T) {
+	infinite := math.Inf(1)
+	forest := leaves(3, []float64{0.25, 0.25, 0}, []float64{0.5, 0, 0})
+	for _, c := range []struct {
+		name string
+		a    *Attributes
+		o    Options
+		want Bounds
+	}{
+		{"a forest", forest, Options{Classifies: true}, Bounds{High: 1, Sum: 1}},
+		{"with base values", forest, Options{Classifies: true, BaseValues: []float64{-0.5, 1, 0.25}}, Bounds{Low: -0.5, High: 2, Sum: 1.75}},
+		{"margins", leaves(3, []float64{0.5, -1, 0}, []float64{0.5, 0, 0}), Options{Classifies: true}, Bounds{Low: -1, High: 1, Sum: 1}},
+		{"one column of probabilities", leaves(2, []float64{0.25}, []float64{0.5}), Options{Classifies: true}, Bounds{Low: 0, High: 1, Sum: 1}},
+		{"one column above one", leaves(2, []float64{0.75}, []float64{0.5}), Options{Classifies: true}, Bounds{Low: -0.25, High: 1.25, Sum: 1}},
+		{"one column of margins", leaves(2, []float64{-0.25}, []float64{2}), Options{Classifies: true}, Bounds{Low: -2, High: 2}},
+		{"a comparison", stump("BRANCH_EQ", 0), Options{BaseValues: []float64{1}}, Bounds{Low: 1, High: 3, Sum: 3}},
+		{"an average", leaves(1, []float64{3}, []float64{-5}), Options{Aggregate: "AVERAGE"}, Bounds{Low: -2.5, High: 1.5, Sum: 1.5}},
+		{"LOGISTIC", forest, Options{Classifies: true, PostTransform: "LOGISTIC"}, Bounds{Probabilities: true, High: 1, Sum: 3}},
+		{"SOFTMAX", forest, Options{Classifies: true, PostTransform: "SOFTMAX"}, Bounds{Probabilities: true, High: 1, Sum: 1}},
+		{"PROBIT", forest, Options{Classifies: true, PostTransform: "PROBIT"}, Bounds{Low: -infinite, High: infinite, Sum: infinite}},
+	} {
+		e, err := New(c.a, c.o)
+		require.NoError(t, err)
+		require.Equal(t, c.want, e.Bounds(), c.name)
+	}
 }
 
 // BenchmarkDepth evaluates one row in 70 full trees of each depth.

@@ -1,12 +1,10 @@
 package tree
 
-import (
-	"math"
-	"slices"
-)
+import "math"
 
 // transform is ONNX's post_transform: what is done to a row's scores at the
-// end. The formulas follow ONNX Runtime's, single precision included.
+// end. Each is computed in float64 and without a difference of nearly equal
+// numbers, so that a small probability keeps its digits.
 type transform uint8
 
 const (
@@ -29,59 +27,68 @@ func apply[F float](t transform, scores []F) {
 		applySoftmax(scores, t == softmaxZero)
 	case logistic:
 		for i, v := range scores {
-			scores[i] = F(sigmoid(float32(v)))
+			scores[i] = sigmoid(v)
 		}
 	case probit:
 		for i, v := range scores {
-			scores[i] = F(quantile(float32(v)))
+			scores[i] = quantile(v)
 		}
 	}
 }
 
 // applySoftmax leaves out, where it is told to, the scores that are zero, whose
-// exponential is not.
+// exponential is not. When all are, none is likelier than another.
 func applySoftmax[F float](scores []F, skipZero bool) {
 	const zero = 0.0000001
-	top := slices.Max(scores)
-	var total F
-	for i, v := range scores {
-		if skipZero && !(v > zero || v < -zero) {
-			scores[i] *= exp(-top)
-			continue
+	left := func(v F) bool { return skipZero && v <= zero && v >= -zero }
+	top, found := math.Inf(-1), false
+	for _, v := range scores {
+		if !left(v) {
+			top, found = max(top, float64(v)), true
 		}
-		scores[i] = exp(v - top)
-		total += scores[i]
 	}
-	for i := range scores {
-		scores[i] /= total
+	total := 0.0
+	for i, v := range scores {
+		switch {
+		case !found:
+			scores[i] = 1
+		case left(v):
+			scores[i] = 0
+		default:
+			scores[i] = F(math.Exp(float64(v) - top))
+		}
+		total += float64(scores[i])
+	}
+	for i, v := range scores {
+		scores[i] = F(float64(v) / total)
 	}
 }
 
-func exp[F float](v F) F { return F(math.Exp(float64(v))) }
-
-func sigmoid(v float32) float32 {
-	s := 1 / (1 + exp(-max(v, -v)))
+func sigmoid[F float](v F) F {
+	e := math.Exp(-math.Abs(float64(v)))
 	if v < 0 {
-		return 1 - s
+		return F(e / (1 + e))
 	}
-	return s
+	return F(1 / (1 + e))
 }
 
 // quantile is the inverse of the normal distribution function through
 // Winitzki's approximation of the inverse error function (2008), with the
-// constants that ONNX Runtime uses.
-func quantile(p float32) float32 {
-	const a, pi, sqrt2 = float32(0.147), float32(3.14159), float32(1.41421356)
-	x := 2*p - 1
-	sign := float32(1)
-	if x < 0 {
-		sign = -1
+// constants that ONNX's reference implementation and ONNX Runtime use.
+func quantile[F float](v F) F {
+	const a = 0.147
+	p, x := float64(v), float64(2*float64(v))-1
+	log := math.Log(4 * p * (1 - p))
+	if math.Abs(x) < 0.5 {
+		log = math.Log1p(-x * x)
 	}
-	log := float32(math.Log(float64((1 - x) * (1 + x))))
 	// The conversions keep a compiler from fusing the steps, which would round
 	// differently on some processors.
-	v := 2/(pi*a) + float32(0.5*log)
-	w := float32(1 / a * log)
-	w = -v + float32(math.Sqrt(float64(float32(v*v)-w)))
-	return sqrt2 * sign * float32(math.Sqrt(float64(w)))
+	half := 2/(math.Pi*a) + float64(0.5*log)
+	root := math.Sqrt(float64(half*half) - log/a)
+	square := root - half
+	if half > 0 {
+		square = -log / a / (root + half)
+	}
+	return F(math.Copysign(math.Sqrt2*math.Sqrt(square), x))
 }

@@ -23,10 +23,10 @@ var aggregates = map[string]aggregate{"": sum, "SUM": sum, "AVERAGE": average, "
 type scratch[F float] struct {
 	// row holds the features of one row as float64, and NaN after the last.
 	row []float64
-	// scores and scored are the row's score for each target, and whether any
-	// tree voted for it.
+	// scores are the row's scores, one for each target.
 	scores []F
-	scored []bool
+	// chosen tells for MIN and MAX whether any tree voted for a target yet.
+	chosen []bool
 	// leaves is the leaf that the row reaches in each tree.
 	leaves []uint32
 }
@@ -35,7 +35,7 @@ func (f *forest[F]) scratch() *scratch[F] {
 	return &scratch[F]{
 		row:    make([]float64, f.columns+1),
 		scores: make([]F, f.targets),
-		scored: make([]bool, f.targets),
+		chosen: make([]bool, f.targets),
 		leaves: make([]uint32, len(f.roots)),
 	}
 }
@@ -71,22 +71,11 @@ func fill[T float32 | int32 | int64](row []float64, values []T) {
 	}
 }
 
-// mute sets the scores that no tree voted for to zero, base values included, as
-// ONNX Runtime does.
-func (s *scratch[F]) mute() {
-	for j, scored := range s.scored {
-		if !scored {
-			s.scores[j] = 0
-		}
-	}
-}
-
-// score fills s.scores and s.scored from the row at hand. The trees are walked
+// score fills s.scores from the row at hand. The trees are walked
 // in the order that suits the walk, and their votes added in the order of the
 // file, on which the last digit of a sum depends.
 func (f *forest[F]) score(s *scratch[F], missing bool, how aggregate) {
 	clear(s.scores)
-	clear(s.scored)
 	if missing && f.missingLeft != nil {
 		f.walkMissing(s.row, s.leaves)
 	} else {
@@ -101,30 +90,31 @@ func (f *forest[F]) score(s *scratch[F], missing bool, how aggregate) {
 
 // add sums the votes of the leaves.
 func (f *forest[F]) add(s *scratch[F]) {
-	scores, scored := s.scores, s.scored
+	scores := s.scores
 	for _, leaf := range s.leaves {
 		first, count := f.nodes[leaf].votes()
 		for _, v := range f.votes[first : first+count] {
 			scores[v.target] += v.weight
-			scored[v.target] = true
 		}
 	}
 }
 
-// choose keeps the least or the greatest vote for each target.
+// choose keeps the least or the greatest vote for each target; 0 for one that
+// no leaf votes for.
 func (f *forest[F]) choose(s *scratch[F], how aggregate) {
+	clear(s.chosen)
 	for _, leaf := range s.leaves {
 		first, count := f.nodes[leaf].votes()
 		for _, v := range f.votes[first : first+count] {
 			switch {
-			case !s.scored[v.target]:
+			case !s.chosen[v.target]:
 				s.scores[v.target] = v.weight
 			case how == minimum:
 				s.scores[v.target] = min(s.scores[v.target], v.weight)
 			default:
 				s.scores[v.target] = max(s.scores[v.target], v.weight)
 			}
-			s.scored[v.target] = true
+			s.chosen[v.target] = true
 		}
 	}
 }

@@ -12,6 +12,7 @@ TO_STRING = (
     "The specification leaves the text open. ONNX Runtime prints both float32 and float64 with eight significant "
     "digits (%.8g), and INF, -INF and NaN."
 )
+PYTHONS = "The reference writes numbers and booleans as Python does, which no other runtime can be expected to."
 WRAPS = "The specification leaves an integer out of range open: ONNX Runtime keeps the low 32 bits."
 
 FRACTIONS = [
@@ -74,7 +75,7 @@ def cases():
     yield from cast_inputs()
 
 
-def single(name, operator, feeds, kind, constants=(), opset=17, ir=8, note="", **options):
+def single(name, operator, feeds, kind, constants=(), opset=17, ir=8, note="", distrust="", **options):
     """Makes a case of one operator over its feeds and then its constants; the output has the first operand's rank."""
     operands = [*feeds, *[constant.name for constant in constants]]
     node = helper.make_node(operator, operands, ["y"], **options)
@@ -84,7 +85,7 @@ def single(name, operator, feeds, kind, constants=(), opset=17, ir=8, note="", *
         inputs += [operand_info(item.name, numpy_helper.to_array(item)) for item in constants]
     rank = next(iter(feeds.values())).ndim
     output = tensor_info("y", kind, rank)
-    return Case(name, make_model(name, [node], inputs, [output], constants, opset=opset, ir=ir), feeds, note)
+    return Case(name, make_model(name, [node], inputs, [output], constants, opset=opset, ir=ir), feeds, note, distrust)
 
 
 def operand_info(name, value):
@@ -106,7 +107,8 @@ def casts():
             whole = floats and kind.startswith("int")
             note = TO_STRING if floats and kind == "string" else WRAPS if (source, kind) == ("int64", "int32") else ""
             value = np.array(FRACTIONS, source) if whole else values
-            yield cast(f"cast_{SHORT[source]}_{SHORT[kind]}", value, kind, note=note)
+            distrust = PYTHONS if kind == "string" and (floats or source == "bool") else ""
+            yield cast(f"cast_{SHORT[source]}_{SHORT[kind]}", value, kind, note=note, distrust=distrust)
     for kind in ("float32", "float64"):
         yield cast(f"cast_string_{SHORT[kind]}", np.array([*TEXTS, *TEXT_ENDS], object), kind)
     for kind in ("int64", "int32"):
@@ -119,7 +121,7 @@ def cast_versions():
     value = np.array(FRACTIONS, np.float32)
     for opset in (6, 9, 13, 19, 21):
         yield cast(f"cast_opset_{opset}", value, "int64", opset=opset)
-    yield cast("cast_opset_19_string", value, "string", opset=19, note=TO_STRING)
+    yield cast("cast_opset_19_string", value, "string", opset=19, note=TO_STRING, distrust=PYTHONS)
 
 
 def identities():

@@ -13,6 +13,7 @@ import gzip
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import ensembles
@@ -55,14 +56,15 @@ def write_cases(folder):
     """Writes every case into `folder`, in place of what it held."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    names = set()
+    names, sources = set(), Counter()
     for family in (ensembles, operators, exports):
         for case in family.cases():
             if case.name in names:
                 raise ValueError(f"two cases are called {case.name}")
             names.add(case.name)
-            record(case, folder)
-    print(f"{len(names)} cases in {folder}")
+            sources[record(case, folder)] += 1
+    told = ", ".join(f"{count} as {source} answers" for source, count in sources.items())
+    print(f"{len(names)} cases in {folder}: {told}")
 
 
 def check(options):

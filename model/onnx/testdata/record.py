@@ -1,11 +1,7 @@
-"""Models, ONNX Runtime's answers to them, and the two files that keep both.
+"""Models, the answers to them by those who should know, and the two files that keep both.
 
-A case is a model and the tensors it is asked about. Recording it writes NAME.onnx and NAME.json beside each other:
-
-    {"note": "only where ONNX Runtime departs from the specification",
-     "inputs": [{"name": "X", "type": "float32", "shape": [2, 3], "data": [...]}],
-     "outputs": [{"name": "label", "type": "string", "shape": [2], "data": [...]},
-                 {"name": "z", "type": "map", "keys": [...], "shape": [2, 3], "data": [...]}]}
+A case is a model and the tensors it is asked about. Recording it writes NAME.onnx and NAME.json beside each other; the
+README beside this file has the format.
 
 Data is flat and row-major. A number is the shortest text that reads back as the same value of its own type; NaN and
 the infinities are the strings "NaN", "Infinity" and "-Infinity". A map is what ZipMap makes: one row of values for
@@ -22,6 +18,8 @@ import onnx
 import onnxruntime
 from onnx import TensorProto, helper
 
+from reference import refer
+
 TYPES = {
     "float32": TensorProto.FLOAT,
     "float64": TensorProto.DOUBLE,
@@ -34,13 +32,32 @@ ML = "ai.onnx.ml"
 
 
 @dataclass(frozen=True)
+class Trainer:
+    """What the library that trained a model answers for its first rows.
+
+    `numbers` are what the file's scores stand for: the library's probabilities, margins or values. `labels` is None for
+    a regression.
+    """
+
+    name: str
+    labels: np.ndarray | None
+    numbers: np.ndarray
+
+
+@dataclass(frozen=True)
 class Case:
-    """One model, the tensors to feed it by input name, and what is odd about ONNX Runtime's answer, if anything."""
+    """One model, the tensors to feed it by input name, and who knows the answers.
+
+    `note` says what is odd about the answers. `distrust` says why the answers of onnx.reference are not the expected
+    ones, though it gives some: ONNX Runtime's are then.
+    """
 
     name: str
     model: onnx.ModelProto
     feeds: dict
     note: str = ""
+    distrust: str = ""
+    trainer: Trainer | None = None
 
 
 def tensor_info(name, kind, rank=2, columns=None):
@@ -77,22 +94,66 @@ def run(model, feeds):
 
 
 def record(case, folder: Path):
-    """Checks the case's model, asks ONNX Runtime and writes the case's two files into `folder`."""
+    """Checks the case's model, asks who knows and writes the case's two files into `folder`; returns the source."""
     onnx.checker.check_model(case.model, full_check=True)
-    answers = run(case.model, case.feeds)
-    inputs = [tensor_line(name, value) for name, value in case.feeds.items()]
-    outputs = [output_line(case.model, output, value) for output, value in zip(case.model.graph.output, answers)]
-    text = document(case.note, inputs, outputs)
+    runtime, specified = run(case.model, case.feeds), refer(case.model, case.feeds)
+    source, answers = "ONNX Runtime", runtime
+    if specified is not None and not case.distrust:
+        source, answers = "onnx.reference", specified
+    parts = [f'"source":{json.dumps(source)}']
+    for key, text in (("note", case.note), ("distrust", case.distrust)):
+        if text:
+            parts.append(f'"{key}":{json.dumps(text)}')
+    parts.append(listed("inputs", [tensor_line(name, value) for name, value in case.feeds.items()]))
+    parts.append(listed("outputs", output_lines(case.model, answers)))
+    for key, other in (("onnxruntime", runtime), ("reference", specified)):
+        if other is not None and not alike(answers, other):
+            parts.append(listed(key, output_lines(case.model, other)))
+    if case.trainer:
+        parts.append(trainer_line(case.trainer))
+    text = "{" + ",\n".join(parts) + "}\n"
+    json.loads(text)
     (folder / f"{case.name}.onnx").write_bytes(case.model.SerializeToString(deterministic=True))
     (folder / f"{case.name}.json").write_text(text, encoding="utf-8", newline="\n")
+    return source
 
 
-def document(note, inputs, outputs):
-    """Puts a case's lines together."""
-    head = f'"note":{json.dumps(note)},\n' if note else ""
-    text = "{" + head + '"inputs":[\n' + ",\n".join(inputs) + '\n],"outputs":[\n' + ",\n".join(outputs) + "\n]}\n"
-    json.loads(text)
-    return text
+def listed(key, lines):
+    """Writes a list of lines as a member."""
+    return f'"{key}":[\n' + ",\n".join(lines) + "\n]"
+
+
+def trainer_line(trainer):
+    """Writes the trainer's answers as a member."""
+    lines = [] if trainer.labels is None else [tensor_line("labels", trainer.labels)]
+    lines.append(tensor_line("numbers", trainer.numbers))
+    return f'"trainer":{{"name":{json.dumps(trainer.name)},"answers":[\n' + ",\n".join(lines) + "\n]}"
+
+
+def output_lines(model, answers):
+    """Writes the outputs as lines of JSON."""
+    return [output_line(model, output, value) for output, value in zip(model.graph.output, answers)]
+
+
+def alike(some, others):
+    """Tells whether two lists of outputs are the same but for rounding."""
+    return all(one_alike(a, b) for a, b in zip(some, others))
+
+
+def one_alike(a, b):
+    """Tells whether two outputs are the same but for rounding."""
+    if isinstance(a, list):
+        return all(x.keys() == y.keys() and one_alike(as_row(x), as_row(y)) for x, y in zip(a, b))
+    if a.shape != b.shape or not np.issubdtype(a.dtype, np.floating):
+        return a.shape == b.shape and bool((a == b).all())
+    scale = 1e-5 * np.maximum(1, np.abs(a))
+    with np.errstate(invalid="ignore"):
+        return bool(((a == b) | (np.isnan(a) & np.isnan(b)) | (np.abs(a - b) <= scale)).all())
+
+
+def as_row(values):
+    """Returns a dictionary's numbers."""
+    return np.array(list(values.values()), np.float32)
 
 
 def output_line(model, output, value):
