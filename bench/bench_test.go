@@ -149,7 +149,6 @@ func TestAnotherProgram(t *testing.T) {
 		require.NoError(t, err)
 		assert.Positive(t, s.ready)
 		assert.Positive(t, s.resident())
-		assert.Positive(t, s.loads[0].CPU)
 		assert.Equal(t, 20, s.loads[2].requests, "100 a second for 200 ms")
 		assert.Positive(t, s.spans)
 		b.samples[v.name] = []sample{s}
@@ -305,7 +304,7 @@ func TestUsageGrows(t *testing.T) {
 		return u
 	}
 	before := read()
-	for n, deadline := 0, time.Now().Add(10*time.Second); read().since(before).CPU < 20*time.Millisecond; n++ {
+	for n, deadline := 0, time.Now().Add(time.Minute); read().since(before).CPU < 20*time.Millisecond; n++ {
 		require.True(t, time.Now().Before(deadline), "no CPU time used by %d rounds of work", n)
 		_, err := json.Marshal(make([]string, n))
 		require.NoError(t, err)

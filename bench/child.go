@@ -25,6 +25,7 @@ import (
 	"github.com/tepalhq/tepal/model/repository"
 	"github.com/tepalhq/tepal/server"
 	"github.com/tepalhq/tepal/server/memory"
+	"github.com/tepalhq/tepal/server/processors"
 	"github.com/tepalhq/tepal/telemetry"
 )
 
@@ -95,6 +96,7 @@ func serve(ctx context.Context, addr string, handler http.Handler) error {
 
 func (v variant) serveTepal(ctx context.Context, addr string, log io.Writer) error {
 	memory.Set("/sys/fs/cgroup")
+	defer processors.AddSpare()()
 	logger, options, err := shipped(log, "all")
 	if err != nil {
 		return err

@@ -144,13 +144,13 @@ func (l load) send(ctx context.Context, addr string, requests [][]byte, d time.D
 	return nil, errors.New("no request was answered")
 }
 
-// pace says when requests are due, evenly over that long. It sleeps on a thread of its own: Go's timers may be late by a
+// pace says when requests are due, evenly over that long, one at least. It sleeps on a thread of its own: Go's timers may be late by a
 // millisecond. A request counts from when it was due, or from the end of a sleep that was late by less than that.
 func pace(due chan<- time.Time, rate float64, d time.Duration) {
 	runtime.LockOSThread() // never unlocked: the thread ends with this
 	defer close(due)
 	start := time.Now()
-	for n := range int(rate * d.Seconds()) {
+	for n := range max(int(rate*d.Seconds()), 1) {
 		at := start.Add(time.Duration(float64(n) / rate * float64(time.Second)))
 		if wait := time.Until(at); wait > 0 {
 			rest := syscall.NsecToTimespec(int64(wait))

@@ -20,7 +20,7 @@ lint: lint-docs ## Run the linters, and see that the module files are tidy
 	cd telemetry/interop && go vet -tags real ./... && go mod tidy -diff
 	cd k8s/test && go vet ./... && go mod tidy -diff
 	cd infra/test && go vet ./... && go mod tidy -diff
-	cd tools/standin && go vet .
+	cd tools/standin && go vet ./...
 	for dir in tools/*/; do (cd "$$dir" && go mod tidy -diff); done
 
 # Pages are in British English, but for the words of others.

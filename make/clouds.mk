@@ -53,5 +53,5 @@ infra-validate: ## Let the real providers check the roots, and run their tests (
 	infra/scripts/validate.sh
 
 .PHONY: infra-schema
-infra-schema: ## Take the providers' schemas from npm again: infra/schema/schemas.json (needs npm and Python 3)
+infra-schema: ## Take the providers' schemas from npm and GitHub again: infra/schema/schemas.json (needs npm, git, Go and Python 3)
 	python3 infra/schema/extract.py

@@ -14,8 +14,12 @@ preview-report: ## Write bin/preview.md: the endpoint URL, IMAGE, the model's me
 	@URL='$(URL)' IMAGE='$(IMAGE)' scripts/preview.sh report
 
 .PHONY: preview-comment
-preview-comment: ## Put it on pull request PR, by CML or else by gh
+preview-comment: ## Put it on pull request PR (needs gh)
 	@PR='$(PR)' scripts/preview.sh comment
+
+.PHONY: preview-clean-up
+preview-clean-up: ## Remove the previews of pull requests that are closed, or unchanged for PREVIEW_DAYS (needs kubectl and gh)
+	@scripts/preview.sh clean-up
 
 .PHONY: release-notes
 release-notes: ## Print what the changelog says of VERSION, without which there is no release
@@ -26,8 +30,8 @@ release-dist: ## Make binaries, bills of materials, manifests, notes and checksu
 	@VERSION='$(VERSION)' IMAGE='$(IMAGE)' scripts/release.sh dist
 
 .PHONY: release-sign
-release-sign: ## Sign IMAGE and the checksums without a key (needs cosign, in a workflow)
-	@VERSION='$(VERSION)' IMAGE='$(IMAGE)' scripts/release.sh sign
+release-sign: ## Sign the checksums without a key (needs cosign, in a workflow)
+	@VERSION='$(VERSION)' scripts/release.sh sign
 
 .PHONY: release-publish
 release-publish: ## Make the release VERSION at GitHub with all of bin/dist (needs gh)

@@ -25,3 +25,15 @@ image-push: ## Push IMAGE unless its tag is in the registry, and print it by dig
 .PHONY: image-release
 image-release: ## Push IMAGE for amd64 and arm64, with bills of materials and provenance (needs docker buildx)
 	@$(image_env) scripts/image.sh release
+
+.PHONY: image-sign
+image-sign: ## Sign IMAGE without a key (needs cosign, in a workflow)
+	@$(image_env) scripts/image.sh sign
+
+.PHONY: image-verify
+image-verify: ## Print IMAGE by digest, if this repository's build on BRANCH has signed it, of COMMIT (needs cosign, docker buildx, jq)
+	@$(image_env) scripts/image.sh verify
+
+.PHONY: image-copy
+image-copy: ## Copy the image FROM to IMAGE, and print it by digest (needs docker buildx, jq)
+	@$(image_env) FROM='$(FROM)' scripts/image.sh copy

@@ -73,9 +73,9 @@ type Golden struct {
 	// evaluator that they are there to check.
 	Source string `json:"source"`
 	// Tolerance, from 0 to 0.1, is the largest difference allowed: in a
-	// probability as it is, in a value as a share of the expected one. A value
-	// near 0 is compared as if it were the largest that the rows expect of its
-	// target, or 1 if that is less.
+	// probability as it is, in a score or a value as a share of the expected
+	// one. One near 0 is compared as if it were the largest that the rows expect
+	// of its class or target, or 1 if that is less.
 	Tolerance float64     `json:"tolerance"`
 	Rows      []GoldenRow `json:"rows"`
 }
@@ -91,6 +91,8 @@ type GoldenRow struct {
 	// Probabilities are in the order of Schema.Classes; absent where only the
 	// label is checked.
 	Probabilities Expected `json:"probabilities,omitempty"`
+	// Scores are the same of a model that answers scores.
+	Scores Expected `json:"scores,omitempty"`
 	// Value is the expected result of a regression, a number for each target.
 	Value Expected `json:"value,omitempty"`
 	// Why says what the row is there for.

@@ -146,6 +146,11 @@ type Output struct {
 	Columns int  `json:"-"`
 }
 
+// Has reports whether an output has the role.
+func (s *Schema) Has(r Role) bool {
+	return slices.ContainsFunc(s.Outputs, func(o Output) bool { return o.Role == r })
+}
+
 // Validate reports the first thing that is wrong with the schema: names that
 // are empty or stand twice, cells outside their input, cells that no feature
 // or more than one feature fills, ranges and histograms that are none.

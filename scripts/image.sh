@@ -5,13 +5,21 @@
 #   image.sh archive FILE    write IMAGE as a docker-archive, which every cluster's loader takes
 #   image.sh push            push IMAGE unless its tag exists already, and print it by digest: repository@sha256:…
 #                            (in a workflow also as the step's output `image`)
-#   image.sh release         the same for amd64 and arm64 with bills of materials and provenance (needs docker buildx)
+#   image.sh release         build IMAGE for amd64 and arm64 with bills of materials and provenance, push it, and print it by
+#                            digest (needs docker buildx)
+#   image.sh sign            sign IMAGE as this workflow's run, without a key (needs cosign)
+#   image.sh verify          print IMAGE by digest if the workflow image.yml of GITHUB_REPOSITORY signed it (needs cosign, buildx, jq)
+#   image.sh copy            copy the image FROM, by its digest, to IMAGE, and print that by digest (needs docker buildx, jq)
 #
 # IMAGE         what it is called (localhost/tepal:dev)
 # IMAGE_TARGET  the Dockerfile's stage: tepal, or train to train the model again (tepal)
 # PLATFORM      such as linux/arm64 (this machine's)
 # LOCAL_BASES   1 builds on a stand-in for the base image, made of this machine's own Go, where no registry is reached
 # ENGINE        docker, podman or buildah, in place of the first that answers
+# FROM          the image to copy, repository@sha256:…
+# BRANCH        the branch whose build must have signed it (main)
+# COMMIT        the commit that it must be built from (any)
+# WAIT          for how many seconds to ask again for an image that is not there yet (0; 3600 where COMMIT is named)
 # DRY_RUN       1 prints each command in place of running it
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -102,7 +110,7 @@ digest() {
 # tell prints the digest, and gives it to the workflow that this is a step of.
 tell() {
   echo "$1"
-  [ -z "${GITHUB_OUTPUT:-}" ] || echo "image=$1" >>"$GITHUB_OUTPUT"
+  [ -z "${GITHUB_OUTPUT:-}" ] || printf 'image=%s\nrepository=%s\ndigest=%s\n' "$1" "${1%@*}" "${1#*@}" >>"$GITHUB_OUTPUT"
 }
 
 # A tag is a commit and never moves: where it exists, it is what this would build. So it is, too, where a push is
@@ -133,11 +141,58 @@ release() {
   fi
 }
 
+sign() { run cosign sign --yes --recursive "$IMAGE"; }
+
+# resolve prints the digest of an image in a registry, which may be an index of several.
+resolve() { docker buildx imagetools inspect --format '{{json .Manifest}}' "$1" | jq -er .digest; }
+
+# signed sees that the workflow that builds images has signed the digest, on the branch: another one, such as a pull
+# request's, has another name in its certificate.
+signed() {
+  local repository=${IMAGE%@*} digest args
+  digest=$(resolve "$IMAGE") || return 1
+  args=(--certificate-oidc-issuer https://token.actions.githubusercontent.com)
+  args+=(--certificate-identity "https://github.com/$GITHUB_REPOSITORY/.github/workflows/image.yml@refs/heads/${BRANCH:-main}")
+  [ -z "${COMMIT:-}" ] || args+=(--certificate-github-workflow-sha "$COMMIT")
+  [ "$repository" != "$IMAGE" ] || repository=${IMAGE%:*}
+  run cosign verify "${args[@]}" "$repository@$digest" || return 1
+  tell "$repository@$digest"
+}
+
+verify() {
+  : "${GITHUB_REPOSITORY:?image: GITHUB_REPOSITORY is whose workflow must have signed it: OWNER/NAME}"
+  [[ $IMAGE =~ ^[a-z0-9][a-z0-9._/-]*(:[A-Za-z0-9._-]+|@sha256:[0-9a-f]{64})$ ]] || {
+    echo "image: $IMAGE is neither REPOSITORY:TAG nor REPOSITORY@sha256:DIGEST" >&2
+    return 2
+  }
+  # Whoever pushes a tag pushes the commit with it, and the image takes a while.
+  : "${WAIT:=${COMMIT:+3600}}"
+  until signed; do
+    if ((SECONDS >= ${WAIT:-0})); then
+      echo "image: $IMAGE is not there, or the workflow image.yml of $GITHUB_REPOSITORY did not sign it on ${BRANCH:-main}" >&2
+      return 1
+    fi
+    sleep "${WAIT_INTERVAL:-30}"
+  done
+}
+
+copy() {
+  local digest=${FROM##*@}
+  # A tag that never moves cannot be written twice.
+  [ "$(resolve "$IMAGE" 2>/dev/null)" = "$digest" ] || run docker buildx imagetools create --tag "$IMAGE" "$FROM"
+  [ "$(resolve "$IMAGE")" = "$digest" ] || {
+    echo "image: $IMAGE is not $FROM" >&2
+    return 1
+  }
+  tell "${IMAGE%:*}@$digest"
+}
+
 [ $# -gt 0 ] || usage
 case $1 in
-build | push | release) [ $# -eq 1 ] || usage ;;
+build | push | release | sign | verify) [ $# -eq 1 ] || usage ;;
+copy) [[ $# -eq 1 && ${FROM:-} == *@sha256:* ]] || usage ;;
 archive) [ $# -eq 2 ] || usage ;;
 *) usage ;;
 esac
-[ "$1" = release ] || engine=$(engine)
+case $1 in build | push | archive) engine=$(engine) ;; esac
 "$@"

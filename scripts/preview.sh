@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Tells about a preview on its pull request.
+# Tells about a preview on its pull request, and removes previews that nobody needs.
 #
 #   preview.sh report   write REPORT: the endpoint URL, the image IMAGE, the metrics of the model that answers there, and
 #                       the figures and gates of the load test in LOAD (a file that loadtest --json wrote)
-#   preview.sh comment  put REPORT on pull request PR by CML, or by GitHub's own gh where that fails
+#   preview.sh comment  put REPORT on pull request PR
+#   preview.sh clean-up remove the previews of pull requests that are closed, or have not changed for PREVIEW_DAYS (14)
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,6 +27,8 @@ report() {
     load
   } >"$REPORT"
   cat "$REPORT"
+  # For the job that comments by CML. What ends it is in no report.
+  [ -z "${GITHUB_OUTPUT:-}" ] || printf 'report<<%s\n%s\n%s\n' "$GITHUB_SHA" "$(cat "$REPORT")" "$GITHUB_SHA" >>"$GITHUB_OUTPUT"
 }
 
 load() {
@@ -47,15 +50,38 @@ comment() {
     echo "preview: there is no $REPORT: make preview-report" >&2
     exit 1
   }
-  if command -v cml >/dev/null && cml comment update --target="pr/$PR" "$REPORT"; then
-    return
-  fi
-  echo 'preview: CML did not comment; gh does' >&2
   gh pr comment "$PR" --body-file "$REPORT" --edit-last --create-if-none
+}
+
+# needless says why the preview of a pull request may go, or nothing.
+needless() { # NUMBER
+  gh api "repos/$GITHUB_REPOSITORY/pulls/$1" | jq -r --argjson days "${PREVIEW_DAYS:-14}" '
+    if .state == "closed" then "it is closed"
+    elif now - (.updated_at | fromdate) > $days * 86400 then "it has not changed for \($days) days" else "" end'
+}
+
+clean_up() {
+  local found number why failed=
+  # Whatever is left of a preview has its label.
+  found=$(kubectl --namespace iris-preview get deployments,services --selector app=iris-classifier,instance \
+    --output 'jsonpath={range .items[*]}{.metadata.labels.instance}{"\n"}{end}' | sort -u)
+  while read -r number; do
+    if ! why=$(needless "$number"); then
+      failed=1
+    elif [ -n "$why" ]; then
+      echo "preview: pull request $number: $why" >&2
+      ENV=preview PR=$number make --no-print-directory undeploy </dev/null || failed=1
+    fi
+  done < <(sed -n 's/^pr-\([1-9][0-9]*\)$/\1/p' <<<"$found")
+  [ -z "$failed" ] || {
+    echo 'preview: not all could be asked for or removed; see above' >&2
+    return 1
+  }
 }
 
 case ${1:-} in
 report | comment) "$1" ;;
+clean-up) clean_up ;;
 *)
   sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0" >&2
   exit 2

@@ -4,7 +4,7 @@
 #   release.sh notes    print what the changelog says of VERSION, without which there is no release
 #   release.sh dist     into DIST: binaries with manual page and completion, a bill of materials of each, the manifests that
 #                       deploy IMAGE, the notes, checksums
-#   release.sh sign     sign IMAGE and the checksums by the identity of this workflow's run, without a key (needs cosign)
+#   release.sh sign     sign the checksums by the identity of this workflow's run, without a key (needs cosign)
 #   release.sh publish  make the release of tag VERSION at GitHub, with all of DIST (needs gh)
 #
 # VERSION  the tag, such as v1.2.3
@@ -76,8 +76,6 @@ dist() {
 }
 
 sign() {
-  : "${IMAGE:?release: IMAGE is the released image by digest}"
-  cosign sign --yes --recursive "$IMAGE"
   cosign sign-blob --yes --bundle "$DIST/checksums.txt.sigstore.json" "$DIST/checksums.txt"
 }
 

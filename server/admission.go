@@ -41,10 +41,22 @@ func newAdmission(slots, queue int, timeout time.Duration, m *telemetry.Metrics)
 // here. It takes nothing: it is there so that an overloaded server does not
 // read bodies only to refuse them.
 func (a *admission) offer() error {
-	if len(a.slots) == cap(a.slots) && a.waiting.Load() >= a.maxQueue {
-		return a.shed(telemetry.ShedQueueFull, "overloaded", "the server is busy and its queue is full")
+	if len(a.slots) == cap(a.slots) && a.full(a.waiting.Load()) {
+		return a.refuse()
 	}
 	return nil
+}
+
+// full reports whether there is no place behind those who wait: the queue is as
+// long as it may be, or so long that whoever comes next would wait in vain, as
+// long as slots are held of late. To wait for each slot once is always allowed.
+func (a *admission) full(waiting int64) bool {
+	slots := int64(cap(a.slots))
+	return waiting >= a.maxQueue || waiting >= slots && waiting*a.busy.held.Load()/slots > int64(a.timeout)
+}
+
+func (a *admission) refuse() error {
+	return a.shed(telemetry.ShedQueueFull, "overloaded", "the server is busy and its queue is full")
 }
 
 // acquire takes a slot, waiting for one in turn. Whoever gets one calls
@@ -59,9 +71,9 @@ func (a *admission) acquire(ctx context.Context, from caller) (waited time.Durat
 		return 0, nil
 	default:
 	}
-	if a.waiting.Add(1) > a.maxQueue {
+	if waiting := a.waiting.Add(1); a.full(waiting - 1) {
 		a.waiting.Add(-1)
-		return 0, a.shed(telemetry.ShedQueueFull, "overloaded", "the server is busy and its queue is full")
+		return 0, a.refuse()
 	}
 	defer a.waiting.Add(-1)
 	start := time.Now()

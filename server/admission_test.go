@@ -113,3 +113,50 @@ func TestAdmissionWithoutQueue(t *testing.T) {
 	_, err = a.acquire(t.Context(), caller{})
 	requireProblem(t, err, model.KindOverloaded, "overloaded")
 }
+
+// TestAdmissionRefusesWhoWouldWaitInVain: for how long slots are held bounds the
+// queue, where that is shorter than it may be.
+func TestAdmissionRefusesWhoWouldWaitInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const slots = 2
+		a := newTestAdmission(t, slots, 1000, time.Second)
+		take := func() {
+			for range slots {
+				_, err := a.acquire(t.Context(), caller{})
+				require.NoError(t, err)
+			}
+		}
+		giveBack := func() {
+			for range slots {
+				a.release()
+			}
+		}
+		for _, test := range []struct {
+			held time.Duration
+			// places are those whose holders get a slot within the second, one more for each slot that is held already.
+			places int
+		}{
+			{100 * time.Millisecond, 20}, {10 * time.Millisecond, 200}, {time.Minute, slots},
+		} {
+			for range 500 {
+				take()
+				time.Sleep(test.held) //nolint:forbidigo // The bubble's clock, not the machine's.
+				giveBack()
+			}
+			take()
+			gone, cancel := context.WithCancel(t.Context())
+			var waiting []<-chan taken
+			for a.offer() == nil {
+				waiting = append(waiting, acquire(gone, a))
+			}
+			assert.InDelta(t, test.places, len(waiting), 1+float64(test.places)/20, test.held)
+			_, err := a.acquire(t.Context(), caller{})
+			requireProblem(t, err, model.KindOverloaded, "overloaded")
+			cancel()
+			for _, w := range waiting {
+				requireProblem(t, (<-w).err, model.KindCanceled, "client-closed-request")
+			}
+			giveBack()
+		}
+	})
+}

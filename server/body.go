@@ -90,7 +90,7 @@ func accepts(headers []string, media string) bool {
 // clipHeader keeps a caller's header from filling the answer.
 func clipHeader(value string) string { return strings.ToValidUTF8(value[:min(len(value), 128)], "�") }
 
-// What is read of a body whose request was refused.
+// What is read of a body that is of no use any more.
 const (
 	restBytes = 64 << 20
 	restTime  = readTimeout
@@ -116,16 +116,30 @@ func readOn(next http.Handler) http.Handler {
 func discardRest(w http.ResponseWriter, r *http.Request) {
 	control := http.NewResponseController(w)
 	err := control.Flush()
-	end := time.Now().Add(restTime)
-	for n := int64(0); err == nil && n < restBytes && time.Now().Before(end); n += restStep {
-		if err = control.SetReadDeadline(time.Now().Add(restPause)); err == nil {
-			_, err = io.CopyN(io.Discard, r.Body, restStep)
+	if err == nil {
+		err = discard(r.Body, control.SetReadDeadline)
+		if conn, ok := r.Context().Value(connKey{}).(*watchedConn); ok {
+			conn.discarded = true
 		}
 	}
 	if !errors.Is(err, io.EOF) {
 		// net/http would read on by itself, and wait for it.
 		_ = control.SetReadDeadline(time.Now())
 	}
+}
+
+// discard reads to the end, within bounds; the error is io.EOF when it came there.
+func discard(r io.Reader, setDeadline func(time.Time) error) error {
+	end := time.Now().Add(restTime)
+	for n := int64(0); n < restBytes && time.Now().Before(end); n += restStep {
+		if err := setDeadline(time.Now().Add(restPause)); err != nil {
+			return err
+		}
+		if _, err := io.CopyN(io.Discard, r, restStep); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // readBody reads the body up to its limit; when it cannot, it has answered why.

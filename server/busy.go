@@ -2,6 +2,7 @@ package server
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,11 +11,15 @@ const (
 	busyWindow = 15 * time.Second
 	busyStep   = busyWindow / 15
 	busyNotes  = 34 // two for each step of the window, and one on either side
+	heldShare  = 16 // the part of the average that the last request has
 )
 
 // busyClock adds up the time that slots are held, as an integral over time, so that slots which are still held count for
 // as long as they have been. It is safe for concurrent use.
 type busyClock struct {
+	// held is for how long a slot is held, in nanoseconds: the average of late.
+	held atomic.Int64
+
 	mu    sync.Mutex
 	start time.Time
 	inUse int
@@ -22,6 +27,8 @@ type busyClock struct {
 	// notes are earlier states, a ring that next writes to; all are the start at first.
 	notes [busyNotes]busyNote
 	next  int
+	// ended is the integral when a slot was last given back.
+	ended time.Duration
 }
 
 // busyNote is the state at one moment: the time since the start, and the slot-seconds that were held until then.
@@ -38,6 +45,12 @@ func (c *busyClock) change(by int) {
 	defer c.mu.Unlock()
 	c.advance()
 	c.inUse += by
+	if by < 0 {
+		// Between two ends the integral grows by as much as a slot is held, on average.
+		held := c.held.Load()
+		c.held.Store(held + (int64(c.now.busy-c.ended)-held)/heldShare)
+		c.ended = c.now.busy
+	}
 }
 
 // advance brings the integral up to date. It notes the state once in a while, and before and after a time in which

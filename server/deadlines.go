@@ -94,6 +94,9 @@ type watchedConn struct {
 	owner       *deadlines
 	read, write deadline
 	caller      callerSide
+	// discarded says that enough was read on after a refusal. It belongs to the
+	// goroutine that serves the connection.
+	discarded bool
 	// quiet is since when it waits for a request, busy while it has one; asked
 	// says that it has had one. extra is set before it is served.
 	quiet atomic.Int64

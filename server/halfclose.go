@@ -34,6 +34,18 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// CloseWrite ends our side and reads on, within bounds. net/http calls it when it
+// has answered a request whose body it did not read, as that of a stream that a
+// stop has ended: if the connection were closed with something unread on it, the
+// answer would be lost on its way to the caller.
+func (c *watchedConn) CloseWrite() error {
+	err := c.TCPConn.CloseWrite()
+	if err == nil && !c.discarded {
+		_ = discard(c.TCPConn, c.SetReadDeadline) // it is closed next, whatever came
+	}
+	return err
+}
+
 // awaitReset returns when the connection is reset or closed, or its read
 // deadline is over.
 func awaitReset(conn *net.TCPConn) error {

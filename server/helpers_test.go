@@ -87,12 +87,12 @@ func (r *running) waitReady(t testing.TB) {
 	require.Eventually(t, func() bool {
 		status, _ := get(t, r.url+"/ready_check")
 		return status == http.StatusOK
-	}, 10*time.Second, 5*time.Millisecond, "the server never became ready")
+	}, time.Minute, 5*time.Millisecond, "the server never became ready")
 }
 
 // client keeps no connection, so that none outlives its test.
 func client() *http.Client {
-	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 20 * time.Second}
+	return &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Minute}
 }
 
 func get(t testing.TB, url string) (int, string) {

@@ -65,7 +65,7 @@ func serving(b *testing.B) http.Handler {
 		cancel()
 		require.NoError(b, <-done)
 	})
-	require.Eventually(b, func() bool { _, err := s.repository.Default(); return err == nil }, 10*time.Second, time.Millisecond)
+	require.Eventually(b, func() bool { _, err := s.repository.Default(); return err == nil }, time.Minute, time.Millisecond)
 	return s.routes()
 }
 

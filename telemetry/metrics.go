@@ -20,7 +20,7 @@ type ShedReason string
 
 // The reasons to refuse a request.
 const (
-	ShedQueueFull      ShedReason = "queue-full"          // every slot and every place in the queue was taken
+	ShedQueueFull      ShedReason = "queue-full"          // every slot was taken, and every place in the queue from which one would come in time
 	ShedQueueTimeout   ShedReason = "queue-timeout"       // it waited as long as it may
 	ShedClientClosed   ShedReason = ErrorTypeClientClosed // its caller went away while it waited
 	ShedBodyMemory     ShedReason = "body-memory"         // there was no memory for its body

@@ -135,12 +135,11 @@ func (c *cluster) answers() {
 // TestClusterPush runs a push to main, and then one whose image does not become ready.
 func TestClusterPush(t *testing.T) {
 	c := newCluster(t)
-	m := c.machine(branch("main"))
 	var seen []string
-	m.after = func(name string, env map[string]string, _ bool) {
+	after := func(name string, env map[string]string, _ bool) {
 		namespace := "iris-" + env["ENV"]
 		switch name {
-		case "Deploy":
+		case "Roll out":
 			c.runs(namespace, "", c.image)
 			c.lend(namespace, "iris-classifier-service")
 		case "Tell the address":
@@ -148,12 +147,17 @@ func TestClusterPush(t *testing.T) {
 			seen = append(seen, namespace)
 		}
 	}
-	require.Equal(t, []string{"success", "success", "success"}, m.run(push, "test", "deploy", "production"))
+	m := c.machine(branch("main"))
+	m.after = after
+	require.Equal(t, []string{"success", "success", "success", "success"}, m.run(push, jobs...))
+	m = c.machine(production(c.image))
+	m.after = after
+	require.Equal(t, []string{"success"}, m.run(prod, "production"))
 	require.Equal(t, []string{"iris-staging", "iris-prod"}, seen)
 
 	bad := c.machine(branch("main"), "DEPLOY_TIMEOUT=15")
 	bad.image = "localhost/tepal:not-there"
-	require.Equal(t, []string{"success", "failure", "skipped"}, bad.run(push, "test", "deploy", "production"))
+	require.Equal(t, []string{"success", "success", "failure", "skipped"}, bad.run(push, jobs...))
 	inOrder(t, bad.called(), "kubectl -n iris-staging rollout undo")
 	for _, namespace := range seen {
 		c.runs(namespace, "", c.image)
@@ -163,7 +167,7 @@ func TestClusterPush(t *testing.T) {
 // TestClusterPreview opens a pull request, breaks a gate by its next commit, and closes it, beside another one's preview.
 func TestClusterPreview(t *testing.T) {
 	c := newCluster(t)
-	m := c.machine(pullRequest("opened", "tepalhq/tepal"))
+	m := c.machine(pullRequest("tepalhq/tepal", "somebody"))
 	seen := map[string]bool{}
 	m.after = func(name string, _ map[string]string, ok bool) {
 		seen[name] = ok
@@ -175,21 +179,22 @@ func TestClusterPreview(t *testing.T) {
 			c.answers()
 		}
 	}
-	require.Equal(t, []string{"success", "skipped"}, m.run(preview, "build-and-deploy", "clean-up"))
+	require.Equal(t, []string{"success", "skipped"}, m.run(preview, "build-and-deploy", "cml"))
 	for _, name := range []string{"Train", "Deploy", "Wait for the address", "Load it", "Write the report", "Comment"} {
 		assert.True(t, seen[name], name)
 	}
-	inOrder(t, m.called(), "cml comment update --target=pr/7 bin/preview.md")
+	inOrder(t, m.called(), "gh pr comment 7 --body-file bin/preview.md")
 	c.tells(m, "")
 
-	broken := c.machine(pullRequest("synchronize", "tepalhq/tepal"), "PREVIEW_LOADTEST_FLAGS=--rate 100 --duration 3s --max-p99 1us")
-	require.Equal(t, []string{"failure", "skipped"}, broken.run(preview, "build-and-deploy", "clean-up"))
-	inOrder(t, broken.called(), "cml comment update --target=pr/7 bin/preview.md")
+	broken := c.machine(pullRequest("tepalhq/tepal", "somebody"), "PREVIEW_LOADTEST_FLAGS=--rate 100 --duration 3s --max-p99 1us")
+	require.Equal(t, []string{"failure", "skipped"}, broken.run(preview, "build-and-deploy", "cml"))
+	inOrder(t, broken.called(), "gh pr comment 7 --body-file bin/preview.md")
 	c.tells(broken, "| **no** |")
 
 	c.other(m)
-	closed := c.machine(pullRequest("closed", "tepalhq/tepal"))
-	require.Equal(t, []string{"skipped", "success"}, closed.run(preview, "build-and-deploy", "clean-up"))
+	// The stand-in of gh says that 7 is closed, and 8 is open.
+	closed := c.machine(branch("main"))
+	require.Equal(t, []string{"success"}, closed.run(cleanUp, "clean-up"))
 	left := "deployment,replicaset,pod,service,endpointslice,horizontalpodautoscaler,poddisruptionbudget,podmonitoring,configmap"
 	require.EventuallyWithT(t, func(collect *assert.CollectT) {
 		assert.Empty(collect, c.kubectl("--namespace=iris-preview", "get", left, "--selector=instance=pr-7", "--output=name"))
@@ -202,7 +207,7 @@ func TestClusterPreview(t *testing.T) {
 // other deploys the preview of another pull request.
 func (c *cluster) other(m *machine) {
 	c.t.Helper()
-	command := exec.CommandContext(c.t.Context(), "make", "deploy", "ENV=preview", "PR=8", "COMPONENTS=gke", "IMAGE="+c.image)
+	command := exec.CommandContext(c.t.Context(), "make", "deploy", "CLUSTER=gke-standard", "ENV=preview", "PR=8", "IMAGE="+c.image)
 	command.Dir = m.root
 	out, err := command.CombinedOutput()
 	require.NoError(c.t, err, "%s", out)

@@ -120,10 +120,10 @@ func (s scope) call(n *actionlint.FuncCallNode) (string, error) {
 	return "", fmt.Errorf("the function %s is not understood here", n.Callee)
 }
 
-// optional tells what GitHub takes as empty where it is not set: a setting, or what a step that was left out would say.
+// optional tells what GitHub takes as empty where it is not set: a setting, or what a step or a job that was left out would say.
 func optional(name string) bool {
 	context, _, _ := strings.Cut(name, ".")
-	return context == "vars" || context == "secrets" || context == "steps"
+	return context == "vars" || context == "secrets" || context == "steps" || context == "needs"
 }
 
 func path(node actionlint.ExprNode) (string, error) {

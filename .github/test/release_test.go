@@ -1,8 +1,6 @@
 package test
 
 import (
-	"debug/elf"
-	"debug/macho"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,13 +12,14 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-const release, released = "release.yml", "ghcr.io/tepalhq/tepal" + digest
+const release, released = "release.yml", built + digest
 
 // tag is a machine for the release v1.2.3, of which the changelog tells. Binaries and their bills are made for real.
 func tag(t *testing.T) *machine {
 	t.Helper()
 	m := newMachine(t, settings(map[string]string{"github.ref_name": "v1.2.3", "github.ref": "refs/tags/v1.2.3", "github.actor": "somebody"}))
-	m.env = []string{"REAL=go build \ngo tool -modfile=tools/cyclonedx-gomod/go.mod "}
+	m.env = append(m.env, "REAL=go build \ngo tool -modfile=tools/cyclonedx-gomod/go.mod ", "WAIT_INTERVAL=0", "WAIT=0")
+	require.NoError(t, os.WriteFile(filepath.Join(m.stubs, ".tags"), []byte(built+":"+sha+"\n"), 0o600)) // main has built it
 	m.changelog("## 1.2.3 - 2026-11-25\n\n### Added\n\n- A first release.\n\n## 1.2.2\n\n- Something older.\n")
 	return m
 }
@@ -46,15 +45,13 @@ func TestRelease(t *testing.T) {
 	inOrder(t, m.called(),
 		"uses docker/login-action password=token registry=ghcr.io username=somebody",
 		"uses sigstore/cosign-installer",
-		"docker buildx build --target tepal --tag ghcr.io/tepalhq/tepal:v1.2.3 ",
-		"cosign sign --yes --recursive "+released,
+		signedBy("main")+" --certificate-github-workflow-sha "+sha+" "+released,
 		"cosign sign-blob --yes --bundle bin/dist/checksums.txt.sigstore.json bin/dist/checksums.txt",
 		"uses actions/attest-build-provenance subject-path=bin/dist/*.tar.gz",
+		"docker buildx imagetools create --tag "+built+":v1.2.3 "+released,
 		"gh release create v1.2.3 --verify-tag --title v1.2.3 --notes-file bin/dist/notes.md ",
 	)
-	build := m.called()[find(m.called(), "docker buildx")]
-	assert.Contains(t, build, " --platform linux/amd64,linux/arm64 --sbom=true --provenance=mode=max ")
-	assert.True(t, strings.HasSuffix(build, " --push ."), build)
+	never(t, m.called(), "docker buildx build")
 	platforms := []string{"darwin_arm64", "linux_amd64", "linux_arm64"}
 	files := []string{"manifests_1.2.3.tar.gz"}
 	for _, platform := range platforms {
@@ -74,7 +71,8 @@ func TestRelease(t *testing.T) {
 	m.manifests()
 }
 
-// archive looks into the archive of a binary, and starts it where this machine can.
+// archive looks into the archive of a binary, and starts it where this machine can. Those of others are stand-ins:
+// CI builds them.
 func (m *machine) archive(name, platform string) {
 	m.t.Helper()
 	dir := m.t.TempDir()
@@ -82,22 +80,10 @@ func (m *machine) archive(name, platform string) {
 	for _, file := range []string{"LICENSE", "tepal.1", "completion/tepal.bash", "completion/tepal.fish", "completion/tepal.zsh"} {
 		assert.FileExists(m.t, filepath.Join(dir, file))
 	}
-	binary := filepath.Join(dir, "tepal")
-	switch platform {
-	case "darwin_arm64":
-		header, err := macho.Open(binary)
-		require.NoError(m.t, err)
-		assert.Equal(m.t, macho.CpuArm64, header.Cpu)
-		require.NoError(m.t, header.Close())
-	default:
-		header, err := elf.Open(binary)
-		require.NoError(m.t, err)
-		assert.Equal(m.t, map[string]elf.Machine{"linux_amd64": elf.EM_X86_64, "linux_arm64": elf.EM_AARCH64}[platform], header.Machine)
-		require.NoError(m.t, header.Close())
+	if platform != runtime.GOOS+"_"+runtime.GOARCH {
+		return
 	}
-	if platform == runtime.GOOS+"_"+runtime.GOARCH {
-		assert.Contains(m.t, m.output(".", binary, "version"), "v1.2.3")
-	}
+	assert.Contains(m.t, m.output(".", filepath.Join(dir, "tepal"), "version"), "v1.2.3")
 	bill := read(m.t, filepath.Join(m.root, "bin/dist", name+".cdx.json"))
 	assert.Contains(m.t, bill, `"bomFormat": "CycloneDX"`)
 	assert.Contains(m.t, bill, "pkg:golang/go.opentelemetry.io/otel@")
@@ -112,7 +98,7 @@ func (m *machine) manifests() {
 		dir := filepath.Join("bin", "upon-"+env)
 		require.NoError(m.t, os.Mkdir(filepath.Join(m.root, dir), 0o755))
 		require.NoError(m.t, os.WriteFile(filepath.Join(m.root, dir, "kustomization.yaml"), []byte(text), 0o644))
-		built := m.output(".", "go", "tool", "-modfile=tools/kustomize/go.mod", "kustomize", "build", "--load-restrictor", "LoadRestrictionsNone", dir)
+		built := m.output(".", "kubectl", "kustomize", "--load-restrictor", "LoadRestrictionsNone", dir)
 		assert.Contains(m.t, built, "name: iris-classifier-deployment-mine\n")
 		assert.Equal(m.t, 1, strings.Count(built, " image: "), env)
 		assert.Contains(m.t, built, " image: "+released+"\n", env)
@@ -121,14 +107,14 @@ func (m *machine) manifests() {
 
 func TestReleaseThatFails(t *testing.T) {
 	for name, test := range map[string]struct{ fail, never string }{
-		"the image":      {"docker buildx", "cosign"},
-		"the signature":  {"cosign sign --yes", "gh"},
+		"the signature":  {"cosign verify", "go build"},
+		"the version":    {"docker buildx imagetools create", "gh"},
 		"the checksums'": {"cosign sign-blob", "gh"},
 		"the provenance": {"uses actions/attest-build-provenance", "gh"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			m := tag(t)
-			m.env = []string{"REAL="} // what would be signed does not matter here
+			m.env = append(m.env, "REAL=") // what would be signed does not matter here
 			m.fail = test.fail
 			require.Equal(t, []string{"failure"}, m.run(release, "release"))
 			require.GreaterOrEqual(t, find(m.called(), test.fail), 0)

@@ -86,7 +86,7 @@ func (p *process) line(t *testing.T, message string) map[string]any {
 			}
 		}
 		return false
-	}, 20*time.Second, time.Millisecond, "no line %q", message)
+	}, time.Minute, time.Millisecond, "no line %q", message)
 	return found
 }
 
@@ -117,7 +117,7 @@ func newClient(t *testing.T) *http.Client {
 	t.Helper()
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport, Timeout: 20 * time.Second}
+	return &http.Client{Transport: transport, Timeout: time.Minute}
 }
 
 // TestSIGTERMUnderLoad ends the process while clients ask as fast as they can.
@@ -180,7 +180,7 @@ func TestClosedOutput(t *testing.T) {
 }
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
-	p := startProcess(t, nil, "--drain-delay", "20s")
+	p := startProcess(t, nil, "--drain-delay", "9m", "--shutdown-timeout", "10m")
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
 	p.line(t, "stop: say not ready")
 	begin := time.Now()
@@ -189,7 +189,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	var ended *exec.ExitError
 	require.ErrorAs(t, err, &ended)
 	assert.True(t, ended.Sys().(syscall.WaitStatus).Signaled())
-	assert.Less(t, time.Since(begin), 10*time.Second)
+	assert.Less(t, time.Since(begin), 5*time.Minute)
 }
 
 // TestTraceIsExportedAtTheStop sends a traceparent, and looks for it in the log

@@ -23,6 +23,7 @@ import (
 	"github.com/tepalhq/tepal/printable"
 	"github.com/tepalhq/tepal/server"
 	"github.com/tepalhq/tepal/server/memory"
+	"github.com/tepalhq/tepal/server/processors"
 	"github.com/tepalhq/tepal/telemetry"
 )
 
@@ -35,8 +36,8 @@ type serveCmd struct {
 	DrainDelay      time.Duration `group:"Stop:" help:"How long to go on answering after saying not ready, so that load balancers turn away; 0s for not at all." default:"${drain_delay}"`
 	ShutdownTimeout time.Duration `group:"Stop:" help:"Bound on the whole stop, the drain delay included; its last 2s are kept for telemetry. Keep it below the pod's grace period." default:"${shutdown_timeout}"`
 
-	MaxConcurrency *int          `group:"Limits:" help:"Requests computed at once; 2 for each processor when left out." placeholder:"N"`
-	MaxQueue       *int          `group:"Limits:" help:"Requests that may wait for that; beyond it 503. 0 for none, 64 for each of --max-concurrency when left out." placeholder:"N"`
+	MaxConcurrency *int          `group:"Limits:" help:"Requests computed at once; one for each processor when left out." placeholder:"N"`
+	MaxQueue       *int          `group:"Limits:" help:"Requests that may wait for that; beyond it 503. 0 for none, 128 for each of --max-concurrency when left out." placeholder:"N"`
 	QueueTimeout   time.Duration `group:"Limits:" help:"How long a request may wait; beyond it 503." default:"${queue_timeout}"`
 	MemoryBudget   *int64        `name:"memory-budget-bytes" group:"Limits:" help:"Memory for all connections, bodies, batches and answers together; beyond it 503. Half of what Go may use (GOMEMLIMIT, or the container's limit) when left out, 256 MiB where nothing limits it." placeholder:"N"`
 	MaxConnections *int          `group:"Limits:" help:"Connections to --http-addr; beyond it idle ones are closed, or new ones get 503. What half of --memory-budget-bytes is enough for when left out." placeholder:"N"`
@@ -83,7 +84,7 @@ SIGTERM or SIGINT stops it without losing a request: not ready, wait, drain, clo
 
 Environment:
 
-Traces and metrics go where the standard OTEL_ variables say, such as OTEL_EXPORTER_OTLP_ENDPOINT. GOOGLE_CLOUD_PROJECT gives log lines the names that Cloud Logging links traces by, and NO_COLOR takes colour from a terminal. GOGC and GOMEMLIMIT are Go's own, on memory.
+Traces and metrics go where the standard OTEL_ variables say, such as OTEL_EXPORTER_OTLP_ENDPOINT. GOOGLE_CLOUD_PROJECT gives log lines the names that Cloud Logging links traces by, and NO_COLOR takes colour from a terminal. GOGC and GOMEMLIMIT are Go's own, on memory, and so is GOMAXPROCS, on processors: requests are computed on all but one of them.
 
 Examples:
 
@@ -153,6 +154,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error 
 	if c.Check {
 		return check(ctx, s, source)
 	}
+	defer processors.AddSpare()()
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	// The first signal ends the server, and a second one, whose default action is back by then, the process.

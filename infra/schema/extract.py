@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Writes schemas.json: what the Terraform providers take, for the resources that the roots use.
 
-Providers come from Terraform's registry alone. Where that is out of reach, the
-same schemas are inside the npm packages that HashiCorp generated from the
-providers, in their jsii manifests: each argument with its type, whether it is
-required, and whether it is a block. `make infra-schema` runs this; it needs npm.
+Providers come from Terraform's registry alone. Where that is out of reach, what
+they take is in their source, where google's is read by tools/standin/google, and
+inside the npm packages that HashiCorp generated from aws and azurerm, in their
+jsii manifests: each argument with its type, whether it is required, and whether
+it is a block. `make infra-schema` runs this; it needs npm, Go and git, or in place
+of the latter GOOGLE_PROVIDER, a checkout of the provider google.
 """
 
 import json
+import os
 import pathlib
 import re
 import subprocess
@@ -21,8 +24,10 @@ INFRA = HERE.parent
 PACKAGES = {
     "aws": ("@cdktf/provider-aws", "21.22.1"),
     "azurerm": ("@cdktf/provider-azurerm", "14.23.1"),
-    "google": ("@cdktf/provider-google", "16.12.1"),
 }
+
+# Newer than the last package of google, which was a major version behind.
+GOOGLE = ("github.com/hashicorp/terraform-provider-google", "7.45.0")
 
 # A property's description links to the argument's own name in Terraform, which the property's name is derived from.
 LINK = re.compile(r"\{@link \S+/docs(?:/(resources|data-sources)/(\w+))?#(\w+) ")
@@ -108,6 +113,30 @@ def entry(types, config):
     return {**result, "computed": computed(types, config["fqn"].removesuffix("Config"), config["properties"])}
 
 
+def google(document, wanted):
+    """What the provider google takes, from its source."""
+    place, version = GOOGLE
+    resources = sorted(name for kind, name in wanted if kind == "resource" and name.startswith("google_"))
+    with tempfile.TemporaryDirectory() as directory:
+        checkout = os.environ.get("GOOGLE_PROVIDER")
+        if not checkout:
+            checkout = directory
+            subprocess.run(["git", "clone", "--quiet", "--depth=1", f"--branch=v{version}", f"https://{place}", directory], check=True)
+        found = json.loads(subprocess.run(
+            ["go", "run", "./google", os.path.abspath(checkout), "google_project", *resources],
+            check=True, stdout=subprocess.PIPE, text=True, cwd=INFRA.parent / "tools" / "standin",
+        ).stdout)
+    # Where each service is reached is nothing that the roots set.
+    provider = found.pop("provider")
+    provider["arguments"] = {k: v for k, v in provider["arguments"].items() if not k.endswith("_custom_endpoint")}
+    document["providers"]["google"] = {"source": "hashicorp/google", "version": version, "package": f"{place}@v{version}", **provider}
+    # The data source takes the project's ID, and reads what the resource has.
+    project = found.pop("google_project")
+    names = {*project["arguments"], *project.get("computed", [])} - {"project_id"}
+    document["data"]["google_project"] = {"arguments": {"project_id": "string"}, "computed": sorted(names)}
+    document["resource"].update(found)
+
+
 def main():
     wanted = in_use()
     document = {"providers": {}, "resource": {}, "data": {}}
@@ -130,6 +159,7 @@ def main():
                 key = ("data" if place == "data-sources" else "resource", f"{provider}_{short}")
                 if key in wanted:
                     document[key[0]][key[1]] = entry(types, config)
+    google(document, wanted)
     missing = wanted - {(kind, name) for kind in ("resource", "data") for name in document[kind]}
     if missing:
         raise SystemExit(f"no provider has {sorted(missing)}")

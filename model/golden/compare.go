@@ -16,36 +16,53 @@ import (
 // wrong one.
 const mostTolerance = 0.1
 
-// check sees to it that there is something to prove in each row. It returns the
-// floor of each target, the size that values below it are taken to have when
-// the tolerance is a share of them: the largest that is expected, and 1 at most.
-func check(s *model.Schema, g *model.Golden) (floors []float64, err error) {
+// floors are the sizes that smaller scores and values are taken to have when
+// the tolerance is a share of them: of each class or target the largest that is
+// expected, and 1 at most.
+type floors struct{ scores, values []float64 }
+
+// raise lifts floors to what a row expects.
+func raise(floors []float64, row model.Expected) []float64 {
+	for i, v := range row {
+		if i == len(floors) {
+			floors = append(floors, 0)
+		}
+		if !math.IsNaN(v) {
+			floors[i] = min(max(floors[i], math.Abs(v)), 1)
+		}
+	}
+	return floors
+}
+
+// check sees to it that there is something to prove in each row, and returns
+// the floors.
+func check(s *model.Schema, g *model.Golden) (f floors, err error) {
 	if !(g.Tolerance >= 0 && g.Tolerance <= mostTolerance) {
-		return nil, fmt.Errorf("the tolerance is %v, and has to be from 0 to %v: above that, wrong answers pass", g.Tolerance, mostTolerance)
+		return f, fmt.Errorf("the tolerance is %v, and has to be from 0 to %v: above that, wrong answers pass", g.Tolerance, mostTolerance)
 	}
 	for i := range g.Rows {
 		row := &g.Rows[i]
 		if err := checkRow(s, row); err != nil {
-			return nil, fmt.Errorf("golden row %d (%s): %w", i, clip(row.Instance), err)
+			return f, fmt.Errorf("golden row %d (%s): %w", i, clip(row.Instance), err)
 		}
-		for target, v := range row.Value {
-			if target == len(floors) {
-				floors = append(floors, 0)
-			}
-			if !math.IsNaN(v) {
-				floors[target] = min(max(floors[target], math.Abs(v)), 1)
-			}
-		}
+		f.scores, f.values = raise(f.scores, row.Scores), raise(f.values, row.Value)
 	}
-	return floors, nil
+	return f, nil
 }
 
 func checkRow(s *model.Schema, row *model.GoldenRow) error {
-	if !expectsLabel(row) && !row.Probabilities.Any() && !row.Value.Any() {
+	if !expectsLabel(row) && !row.Probabilities.Any() && !row.Scores.Any() && !row.Value.Any() {
 		return errors.New("it expects nothing")
 	}
-	if classes := s.Classes.Len(); row.Probabilities.Any() && len(row.Probabilities) != classes {
+	if row.Probabilities.Any() && !s.Has(model.RoleProbabilities) && s.Has(model.RoleScores) {
+		return errors.New("it expects probabilities, and the model answers scores, which are none; expect scores")
+	}
+	classes := s.Classes.Len()
+	if row.Probabilities.Any() && len(row.Probabilities) != classes {
 		return fmt.Errorf("it has %d probabilities for %d classes", len(row.Probabilities), classes)
+	}
+	if row.Scores.Any() && len(row.Scores) != classes {
+		return fmt.Errorf("it has %d scores for %d classes", len(row.Scores), classes)
 	}
 	return nil
 }
@@ -60,11 +77,12 @@ func expectsLabel(row *model.GoldenRow) bool {
 type prediction struct {
 	Label         json.RawMessage `json:"label"`
 	Probabilities json.RawMessage `json:"probabilities"`
+	Scores        json.RawMessage `json:"scores"`
 	Value         json.RawMessage `json:"value"`
 }
 
 // compare checks all that the golden row tells of its answer.
-func (p *prover) compare(want *model.GoldenRow, answer json.RawMessage, floors []float64) error {
+func (p *prover) compare(want *model.GoldenRow, answer json.RawMessage, f floors) error {
 	var got prediction
 	if err := json.Unmarshal(answer, &got); err != nil {
 		return fmt.Errorf("the answer cannot be read: %w", err)
@@ -73,14 +91,13 @@ func (p *prover) compare(want *model.GoldenRow, answer json.RawMessage, floors [
 		return fmt.Errorf("label %s is expected, and %s was answered", clip(want.Label), answered(got.Label))
 	}
 	tolerance := p.model.Golden.Tolerance
-	if want.Probabilities.Any() {
-		probabilities := got.probabilities()
-		for i, v := range want.Probabilities {
-			class := p.model.Schema.Classes.Text(i)
-			if err := near(v, probabilities[class], tolerance); err != nil {
-				return fmt.Errorf("probability of %.64q: %w", class, err)
-			}
-		}
+	even := func(int, float64) float64 { return tolerance }
+	if err := p.compareClasses("probability", want.Probabilities, got.Probabilities, even); err != nil {
+		return err
+	}
+	share := func(class int, v float64) float64 { return tolerance * max(math.Abs(v), f.scores[class]) }
+	if err := p.compareClasses("score", want.Scores, got.Scores, share); err != nil {
+		return err
 	}
 	if !want.Value.Any() {
 		return nil
@@ -90,8 +107,25 @@ func (p *prover) compare(want *model.GoldenRow, answer json.RawMessage, floors [
 		return fmt.Errorf("%d values are expected, and %s was answered", len(want.Value), answered(got.Value))
 	}
 	for i, v := range want.Value {
-		if err := near(v, values[i], tolerance*max(math.Abs(v), floors[i])); err != nil {
+		if err := near(v, values[i], tolerance*max(math.Abs(v), f.values[i])); err != nil {
 			return fmt.Errorf("value %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// compareClasses compares a number for each class with those of an answer, in
+// which null stands for what is no number. allowed is how far each may be off.
+func (p *prover) compareClasses(what string, want model.Expected, answer json.RawMessage, allowed func(class int, v float64) float64) error {
+	if !want.Any() {
+		return nil
+	}
+	var got map[string]*float64
+	_ = json.Unmarshal(answer, &got)
+	for i, v := range want {
+		class := p.model.Schema.Classes.Text(i)
+		if err := near(v, got[class], allowed(i, v)); err != nil {
+			return fmt.Errorf("%s of %.64q: %w", what, class, err)
 		}
 	}
 	return nil
@@ -102,14 +136,6 @@ func answered(raw json.RawMessage) string {
 		return "none"
 	}
 	return clip(raw)
-}
-
-// probabilities returns those of the classes that are there; nil stands for
-// what is no number.
-func (p *prediction) probabilities() map[string]*float64 {
-	var list map[string]*float64
-	_ = json.Unmarshal(p.Probabilities, &list)
-	return list
 }
 
 // values returns the value of a regression as a list, whatever its form; nil

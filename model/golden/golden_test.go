@@ -108,6 +108,7 @@ func TestFailed(t *testing.T) {
 		}, where + "it expects nothing"},
 		{"a probability", func(md *onnx.Metadata) { first(md).Probabilities[0] = 0.99 }, where + "probability of \"setosa\": 0.99 is expected within 1e-06, and 1 was answered"},
 		{"a probability next to the tolerance", func(md *onnx.Metadata) { first(md).Probabilities[2] = 2e-6 }, where + "probability of \"virginica\": 2e-06 is expected within 1e-06, and 0 was answered"},
+		{"a score too few", func(md *onnx.Metadata) { first(md).Scores = []float64{1, 0} }, where + "it has 2 scores for 3 classes"},
 		{"a probability too few", func(md *onnx.Metadata) { first(md).Probabilities = []float64{1, 0} }, where + "it has 2 probabilities for 3 classes"},
 		{"no probabilities", func(md *onnx.Metadata) { first(md).Probabilities = []float64{} }, ""},
 		{"the tolerance", func(md *onnx.Metadata) { md.Golden.Tolerance = -1 }, "the tolerance is -1, and has to be from 0 to 0.1: above that, wrong answers pass"},
@@ -151,6 +152,10 @@ func TestAnswers(t *testing.T) {
 	scores := model.Schema{
 		Classes: model.Classes{Strings: []string{"a", "b"}},
 		Outputs: []model.Output{{Name: "p", Role: model.RoleProbabilities}},
+	}
+	margins := model.Schema{
+		Classes: model.Classes{Ints: []int64{0, 1}},
+		Outputs: []model.Output{{Name: "m", Role: model.RoleScores}},
 	}
 	integers := func(v int64) model.Tensor {
 		return model.Tensor{Type: model.Int64, Shape: []int{1}, Int64s: []int64{v}}
@@ -200,6 +205,11 @@ func TestAnswers(t *testing.T) {
 		{"a label of a regression", answering(regression, label(`"a"`), values(1)), where + `label "a" is expected, and none was answered`},
 		{"probabilities alone", answering(scores, model.GoldenRow{Probabilities: []float64{0.25, 0.75}}, values(0.25, 0.75)), ""},
 		{"probabilities that are none", answering(scores, model.GoldenRow{Probabilities: []float64{0.25, 0.75}}, values(nan, 0.75)), where + `probability of "a": 0.25 is expected within 0.01, and none was answered`},
+		{"scores", answering(margins, model.GoldenRow{Scores: []float64{-200, 2.505}}, values(-201, 2.5)), ""},
+		{"another score", answering(margins, model.GoldenRow{Scores: []float64{-200, 2.505}}, values(-203, 2.5)), where + `score of "0": -200 is expected within 2, and -203 was answered`},
+		{"a score near 0", answering(margins, model.GoldenRow{Scores: []float64{1e-6, 3}}, values(1.1e-6, 3)), where + `score of "0": 1e-06 is expected within 1e-08, and 1.1e-06 was answered`},
+		{"null for the score that differs", answering(margins, model.GoldenRow{Scores: []float64{nan, 3}}, values(7, 3)), ""},
+		{"scores of a model that answers probabilities", answering(scores, model.GoldenRow{Scores: []float64{0.25, 0.75}}, values(0.25, 0.75)), where + `score of "a": 0.25 is expected within 0.0025, and none was answered`},
 		{"null for one probability", answering(scores, model.GoldenRow{Probabilities: []float64{nan, 0.75}}, values(0.25, 0.75)), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -214,6 +224,17 @@ func TestAnswers(t *testing.T) {
 			require.Equal(t, model.GoldenDocument{Status: model.GoldenFailed, Rows: 1, Reason: c.want}, doc)
 		})
 	}
+}
+
+// TestExpectedRole: golden rows that were written when margins were called
+// probabilities are told what they are.
+func TestExpectedRole(t *testing.T) {
+	m := answering(model.Schema{
+		Classes: model.Classes{Ints: []int64{0, 1}}, Outputs: []model.Output{{Name: "m", Role: model.RoleScores}},
+	}, model.GoldenRow{Probabilities: []float64{0.25, 0.75}}, model.Tensor{Type: model.Float64, Shape: []int{1, 2}, Float64s: []float64{0.25, 0.75}})
+	_, err := Prove(t.Context(), m, rows.New(m))
+	require.EqualError(t, err, "golden row 0 ([1]): it expects probabilities, and the model answers scores, which are none; expect scores")
+	require.Equal(t, model.CauseGoldenRows, model.CauseOf(err, ""))
 }
 
 // TestFloor: a value near 0 is held to the largest that is expected of its

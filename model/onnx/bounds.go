@@ -33,29 +33,43 @@ func (v *value) fractional() bool {
 	return v.bounds != nil && v.bounds.Low >= -rounding && v.bounds.High <= 1+rounding
 }
 
-// within is what the numbers of an operand keep to; of a single constant in
+// boundsOf is what the numbers of a constant keep to; nil for one without any,
+// or of another type than a floating-point one.
+func boundsOf(t *model.Tensor) *tree.Bounds {
+	switch {
+	case t.Len() == 0 || !t.Type.IsFloat():
+		return nil
+	case t.Type == model.Float64:
+		return extent(t.Float64s)
+	default:
+		return extent(t.Float32s)
+	}
+}
+
+func extent[F float32 | float64](numbers []F) *tree.Bounds {
+	b := &tree.Bounds{Low: float64(slices.Min(numbers)), High: float64(slices.Max(numbers))}
+	for _, n := range numbers {
+		b.Sum += float64(n)
+	}
+	return b
+}
+
+// within is what the numbers of an operand keep to once they are broadcast to
 // rows of so many columns.
 func (v *value) within(columns int) *tree.Bounds {
-	if v.constant == nil || !v.typ.IsFloat() || v.constant.Len() == 0 {
-		return v.bounds
+	if v.bounds == nil {
+		return nil
 	}
-	var b tree.Bounds
-	numbers := v.constant.Float64s
-	if v.typ == model.Float32 {
-		numbers = nil
-		for _, n := range v.constant.Float32s {
-			numbers = append(numbers, float64(n))
-		}
+	own, b := v.axes.columns(), *v.bounds
+	if v.constant != nil {
+		own = v.constant.Len()
 	}
-	b.Low, b.High = slices.Min(numbers), slices.Max(numbers)
-	for _, n := range numbers {
-		b.Sum += n
-	}
-	if len(numbers) != columns {
+	switch own {
+	case columns:
+	case 1:
+		b.Sum = b.High * float64(columns)
+	default:
 		b.Sum = math.Inf(1)
-	}
-	if len(numbers) == 1 {
-		b.Sum = numbers[0] * float64(columns)
 	}
 	return &b
 }

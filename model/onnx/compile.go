@@ -181,7 +181,7 @@ func (c *compiler) addConstants() error {
 		if t.Type == model.Invalid {
 			return fmt.Errorf("initializer %.64q: %w", t.Name, elementError(t.Element))
 		}
-		v := &value{name: t.Name, typ: t.Type, axes: fixedAxes(t.Shape), slot: c.slot(t.Tensor), constant: &t.Tensor}
+		v := &value{name: t.Name, typ: t.Type, axes: fixedAxes(t.Shape), slot: c.slot(t.Tensor), constant: &t.Tensor, bounds: boundsOf(&t.Tensor)}
 		if err := c.define(v); err != nil {
 			return fmt.Errorf("initializer %d: %w", i, err)
 		}

@@ -284,6 +284,25 @@ func TestRegressionAsClasses(t *testing.T) {
 	}
 }
 
+// TestBroadcastClasses: one score in each of three columns is three times as
+// much together.
+func TestBroadcastClasses(t *testing.T) {
+	for shift, want := range map[float32]model.Role{0.125: model.RoleProbabilities, 0.25: model.RoleScores} {
+		file := regressorFile()
+		trees := &file.Graph.Nodes[0]
+		set(trees, intAttribute("n_targets", 1))
+		set(trees, intsAttribute("target_ids", 0, 0))
+		set(trees, floatsAttribute("target_weights", 0.125, 0.2))
+		file.Graph.Initializers = []Tensor{float32Tensor("C", []int{3}, shift, shift, shift)}
+		file.Graph.Nodes = append(file.Graph.Nodes,
+			operation("Add", []string{"Y", "C"}, []string{"wide"}),
+			mlOperation("ZipMap", []string{"wide"}, []string{"Z"}, intsAttribute("classlabels_int64s", 3, 4, 5)),
+		)
+		file.Graph.Outputs = []ValueInfo{{Name: "Z"}}
+		require.Equal(t, want, load(t, file).Schema.Outputs[0].Role, "%v", shift)
+	}
+}
+
 // TestOpenWidth: an input of no declared width is as wide as its widest use,
 // directly or through operators that leave the width alone.
 func TestOpenWidth(t *testing.T) {

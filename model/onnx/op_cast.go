@@ -28,14 +28,14 @@ func buildCast(n *node) (kernel, error) {
 		return nil, nil
 	}
 	out.typ, out.slot, out.constant = to, slot, nil
+	if in.constant != nil || !to.IsFloat() {
+		out.bounds = nil
+	}
 	switch {
 	case in.role == model.RoleLabel && to != model.Int64 && to != model.String:
 		out.role = model.RoleOther
-	case !to.IsFloat():
-		out.bounds = nil
-		if in.role.ByClass() {
-			out.role = model.RoleOther
-		}
+	case in.role.ByClass() && !to.IsFloat():
+		out.role = model.RoleOther
 	}
 	k := cast{to, out.axes.eachRow()}
 	if in.constant != nil && in.typ == model.String {

@@ -69,7 +69,7 @@ func buildArithmetic(n *node, op *arithmetic) (kernel, error) {
 	if other.constant != nil && other.constant.Len() == 1 && len(out.axes) == len(main.axes) {
 		out.input = main.input
 	}
-	out.bounds = op.bound(a.within(main.axes.columns()), b.within(main.axes.columns()), out.axes.columns())
+	out.bounds = op.bound(a.within(together.columns()), b.within(together.columns()), together.columns())
 	out.role, out.classes = main.role, main.classes
 	switch {
 	case !main.role.ByClass():
