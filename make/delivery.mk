@@ -46,5 +46,5 @@ lint-workflows: .venv/zizmor ## Lint the workflows by actionlint and zizmor (nee
 	.venv/zizmor/bin/zizmor --offline --quiet --persona pedantic .github
 
 .PHONY: test-workflows
-test-workflows: ## Run the steps of the workflows that deploy against stand-ins for the clouds' tools (needs jq)
+test-workflows: ## Run the steps of the workflows that deploy against stand-ins for the clouds' tools (needs jq and kubectl)
 	cd .github/test && go vet -tags cluster ./... && go mod tidy -diff && go test -count=1 ./...

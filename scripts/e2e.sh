@@ -11,7 +11,7 @@ usage() {
 Usage: [VARIABLE=VALUE…] scripts/e2e.sh [CHECK…]
 
 Without arguments it runs what must hold: predict, probes, logs, metrics, rollout, restart, bad-model, eviction, kubelet,
-scale and workflows. Two more measure, and run when they are named: replicas and locust. Images and deploy come first in any
+scale, deployers and workflows. Two more measure, and run when they are named: replicas and locust. Images and deploy come first in any
 case.
 
   KUBECONFIG           the cluster; its namespace iris-dev is used, and left empty. The check workflows makes and removes
@@ -63,7 +63,7 @@ finish() {
 
 case ${1:-} in -h | --help) usage && exit ;; esac
 checks=("$@")
-[ $# -gt 0 ] || checks=(predict probes logs metrics rollout restart bad-model eviction kubelet scale workflows)
+[ $# -gt 0 ] || checks=(predict probes logs metrics rollout restart bad-model eviction kubelet scale deployers workflows)
 for check in "${checks[@]}"; do
   [ -x "scripts/e2e/$check.sh" ] || { usage >&2 && exit 2; }
 done

@@ -169,6 +169,20 @@ func TestProductionRefuses(t *testing.T) {
 	}
 }
 
+// Who follows the guide by hand has one environment and one account, and no previews.
+func TestPushToTheGuidesEnvironment(t *testing.T) {
+	set := settings(branch("main"))
+	set["vars.ENVIRONMENT"] = "guide"
+	m := newMachine(t, set)
+	require.Equal(t, []string{"success", "success", "success", "skipped"}, m.run(push, jobs...))
+	inOrder(t, m.called(),
+		"uses google-github-actions/auth project_id=my-mlops-project service_account=cicd-deployer@my-mlops-project.iam.gserviceaccount.com",
+		"kubectl -n default rollout status deployment/iris-classifier-deployment")
+	require.Equal(t, []string{"skipped"}, m.run(cleanUp, "clean-up"))
+	maps.Copy(m.set, pullRequest("tepalhq/tepal", "somebody"))
+	require.Equal(t, []string{"skipped", "skipped"}, m.run(preview, "build-and-deploy", "cml"))
+}
+
 // The written guide has secrets for what is no secret, and a key.
 func TestPushWithTheGuidesSecrets(t *testing.T) {
 	set := settings(branch("dev"))

@@ -53,10 +53,10 @@ func (a axes) columns() int {
 func (a axes) rowValues(widest int) int64 {
 	n, rows := int64(1), 0
 	for _, d := range a {
-		switch {
-		case d == rowsAxis:
+		switch d {
+		case rowsAxis:
 			rows++
-		case d == openAxis:
+		case openAxis:
 			n *= int64(widest)
 		default:
 			n *= int64(d)

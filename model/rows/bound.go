@@ -53,7 +53,7 @@ func (c *Codec) measure() {
 		case model.RoleLabel:
 			b.answer += max(int64(longest), cellBytes[model.Int64])
 			b.echo = b.echo || o.Type == model.String && (b.text || longest == 0)
-		case model.RoleProbabilities:
+		case model.RoleProbabilities, model.RoleScores:
 			b.answer += names + int64(len(c.classes))*cellBytes[o.Type]
 		case model.RoleValue:
 			b.answer += int64(cmp.Or(o.Columns, mostColumns)) * cellBytes[o.Type]
