@@ -302,10 +302,11 @@ func help(t *testing.T) programs {
 	return list
 }
 
-// flags reads a help text, whose lines are wrapped.
+// flags reads a help text, whose lines are wrapped. An argument is among the
+// flags by its own form, such as [<model>].
 func flags(text string) map[string]option {
 	// What a line break brings to the front of a line stands further right.
-	start := regexp.MustCompile(`(?m)^ {2,6}(?:-\w, )?--([a-z0-9-]+)(?:=(\S+))?`)
+	start := regexp.MustCompile(`(?m)^ {2,6}(?:-\w, )?(?:--([a-z0-9-]+)(?:=(\S+))?|\[<[a-z]+>\])`)
 	variable := regexp.MustCompile(`\(\$(TEPAL_[A-Z_]+)\)`)
 	list := make(map[string]option)
 	found := start.FindAllStringSubmatchIndex(text, -1)
@@ -321,7 +322,11 @@ func flags(text string) map[string]option {
 		if v := variable.FindStringSubmatch(text[at[1]:end]); v != nil {
 			f.variable = v[1]
 		}
-		list[text[at[2]:at[3]]] = f
+		name := strings.TrimSpace(text[at[0]:at[1]])
+		if at[2] >= 0 {
+			name = text[at[2]:at[3]]
+		}
+		list[name] = f
 	}
 	return list
 }
