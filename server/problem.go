@@ -83,7 +83,8 @@ func public(err error) (e *model.Error, cause error) {
 // writeProblem answers with a problem of a status that no kind of error has,
 // or that a kind has.
 func writeProblem(w http.ResponseWriter, r *http.Request, status int, title string, e *model.Error) {
-	telemetry.RecordFrom(r.Context()).ErrorType = e.Type
+	record := telemetry.RecordFrom(r.Context())
+	record.ErrorType, record.Pointer = e.Type, e.Pointer
 	writeJSON(w, status, problemMedia, newProblem(status, title, e))
 }
 

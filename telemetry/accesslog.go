@@ -101,7 +101,7 @@ func (x *exchange) log(o outcome) {
 		remoteIP: ip, userAgent: clip(r.UserAgent(), maxLoggedText),
 		status: o.status, latency: o.latency, requestSize: x.body.size, responseSize: x.response.size,
 		model: x.record.ModelName, modelVersion: x.record.ModelVersion, rows: x.record.Rows,
-		queueWait: x.record.QueueWait, problem: x.record.ErrorType, stack: string(o.stack),
+		queueWait: x.record.QueueWait, problem: x.record.ErrorType, pointer: clip(x.record.Pointer, maxLoggedText), stack: string(o.stack),
 	}
 	// The cause of a 4xx is in the answer, and may repeat the payload, which is not logged.
 	if x.record.Err != nil && (o.status >= 500 || o.panicked() || o.aborted) {

@@ -23,15 +23,17 @@ type CSVReader struct {
 	passed  []string
 }
 
-const byteOrderMark = "\ufeff"
+// ByteOrderMark is what some programs write in front of text in UTF-8. It is no
+// part of the text.
+const ByteOrderMark = "\ufeff"
 
 // NewCSVReader reads the header. It is an error when a feature has no column,
 // or more than one.
 func NewCSVReader(r io.Reader, c *Codec) (*CSVReader, error) {
 	text := bufio.NewReader(r)
 	// A byte order mark, which spreadsheets write, is no part of the first name.
-	if start, _ := text.Peek(len(byteOrderMark)); string(start) == byteOrderMark {
-		_, _ = text.Discard(len(byteOrderMark))
+	if start, _ := text.Peek(len(ByteOrderMark)); string(start) == ByteOrderMark {
+		_, _ = text.Discard(len(ByteOrderMark))
 	}
 	reader := csv.NewReader(text)
 	reader.ReuseRecord = true
