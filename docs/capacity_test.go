@@ -2,6 +2,8 @@ package docs_test
 
 import (
 	"math"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -64,5 +66,42 @@ func TestCapacity(t *testing.T) {
 		require.NotNil(t, replicas, row[0])
 		needed := math.Ceil(number(t, row[2])/number(t, replicas[2]) - 1e-9)
 		assert.InDelta(t, max(needed, 2), number(t, replicas[1]), 0, row[0]) // two at least, for safety
+	}
+}
+
+// TestPrices holds what `make costs` prints to the page that has the sources, cloud
+// by cloud, and the sums of a pause to those prices.
+func TestPrices(t *testing.T) {
+	cost := read(t, "docs/guide/cost.md")
+	names := map[string]string{"gcp": "Google Cloud", "aws": "AWS", "azure": "Azure"}
+	prices, cloud := make(map[string]string), ""
+	for _, row := range rows(cost.section(t, "What costs")) {
+		if row[0] != "" {
+			cloud = row[0]
+		}
+		prices[cloud] += row[2] + "\n"
+	}
+	list, err := os.ReadFile(filepath.Join(root, "infra", "scripts", "prices.tsv"))
+	require.NoError(t, err)
+	count := 0
+	for line := range strings.Lines(string(list)) {
+		column := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		require.Len(t, column, 3, line)
+		_, err := regexp.Compile(column[1])
+		require.NoError(t, err, line)
+		assert.Contains(t, prices[names[column[0]]], column[2], column[0])
+		count++
+	}
+	assert.Greater(t, count, 15)
+	dollars := regexp.MustCompile(`\$([\d.]+)`)
+	for _, row := range rows(cost.section(t, "What a pause leaves")) {
+		var sum float64
+		for _, cell := range row[1:5] {
+			for _, found := range dollars.FindAllStringSubmatch(cell, -1) {
+				sum += number(t, found[1])
+			}
+		}
+		said := dollars.FindAllStringSubmatch(row[5], -1)
+		assert.InDelta(t, sum, number(t, said[len(said)-1][1]), 0.01, row[0])
 	}
 }

@@ -318,13 +318,13 @@ func startCluster(t *testing.T) string {
 // name is how the guide calls things in clouds and in clusters.
 var name = regexp.MustCompile(`\b(iris|mlops|cicd|telemetry)-[a-z][a-z-]*\b`)
 
-var ending = regexp.MustCompile(`-(nodes|cluster|fargate|balancer|github|key|pr-|tepal-state)$`)
+var ending = regexp.MustCompile(`-(dev|staging|prod|preview|clean-up|nodes|cluster|fargate|balancer|github|key|pr-|tepal-state)$`)
 
 // checkNames looks for the names in the calls in what makes them.
 func checkNames(t *testing.T, calls []string) {
 	t.Helper()
 	var made strings.Builder
-	for _, pattern := range []string{"k8s/base/*.yaml", "k8s/environments/*/*.yaml", "k8s/namespaces/*/*.yaml", "infra/settings/*.tf", "infra/*/*.tf"} {
+	for _, pattern := range []string{"k8s/base/*.yaml", "k8s/environments/*/*.yaml", "k8s/namespaces/*/*.yaml", "k8s/clusters/*/values.env", "k8s/components/*/*.yaml", "infra/settings/*.tf", "infra/*/*.tf"} {
 		made.WriteString(fileText(t, pattern))
 	}
 	known := name.FindAllString(made.String(), -1)
@@ -332,7 +332,7 @@ func checkNames(t *testing.T, calls []string) {
 		for _, found := range name.FindAllString(call, -1) {
 			// Terraform puts some together from a name and an ending.
 			base := ending.ReplaceAllString(found, "")
-			assert.True(t, slices.Contains(known, base), "nothing makes %s of %q", found, call)
+			assert.True(t, slices.Contains(known, found) || slices.Contains(known, base), "nothing makes %s of %q", found, call)
 		}
 	}
 }

@@ -7,7 +7,7 @@ NAMESPACE ?= iris-dev
 CLOUD_ENV  = CLOUD='$(CLOUD)' MODE='$(MODE)' PROJECT='$(PROJECT)' DRY_RUN='$(DRY_RUN)'
 
 .PHONY: infra-state
-infra-state: ## Make the place of Terraform's state, once
+infra-state: ## Make the place of Terraform's state
 	@$(CLOUD_ENV) infra/scripts/terraform.sh state
 
 .PHONY: infra-plan
@@ -15,11 +15,12 @@ infra-plan: ## Show what Terraform would change
 	@$(CLOUD_ENV) infra/scripts/terraform.sh plan
 
 .PHONY: infra-apply
-infra-apply: ##* Make cluster, registry and identities by Terraform, which asks
+infra-apply: infra-state ##* Make cluster, registry, identities and namespaces by Terraform, which asks; let docker and kubectl in
 	@$(CLOUD_ENV) infra/scripts/terraform.sh apply
+	@$(CLOUD_ENV) infra/scripts/prepare.sh
 
 .PHONY: infra-prepare
-infra-prepare: ## Make the namespaces, and on AWS install what makes load balancers: for an admin, once
+infra-prepare: ## Make the namespaces, and on AWS install what makes load balancers: the last part of infra-apply
 	@$(CLOUD_ENV) infra/scripts/prepare.sh
 
 .PHONY: pause
@@ -30,8 +31,12 @@ pause: ##* Stop what costs money: no nodes, or no pods; asks
 resume: ##* Bring back what pause took away; asks
 	@$(CLOUD_ENV) infra/scripts/cost.sh resume
 
+.PHONY: costs
+costs: ## List what is there and costs money, with prices
+	@$(CLOUD_ENV) infra/scripts/cost.sh costs
+
 .PHONY: cleanup
-cleanup: ##* Remove the service, and by Terraform all that Terraform made; asks
+cleanup: ##* Remove load balancers, and by Terraform all that Terraform made; asks
 	@$(CLOUD_ENV) infra/scripts/cost.sh cleanup
 
 .PHONY: doctor

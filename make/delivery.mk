@@ -33,6 +33,14 @@ release-dist: ## Make binaries, bills of materials, manifests, notes and checksu
 release-sign: ## Sign the checksums without a key (needs cosign, in a workflow)
 	@VERSION='$(VERSION)' scripts/release.sh sign
 
+.PHONY: chart-package
+chart-package: ## Make the Helm chart of VERSION, whose image is IMAGE, in bin/dist
+	@VERSION='$(VERSION)' IMAGE='$(IMAGE)' scripts/chart.sh package
+
+.PHONY: chart-publish
+chart-publish: ## Push it to CHARTS, sign it, and print it by digest (needs cosign, in a workflow)
+	@VERSION='$(VERSION)' CHARTS='$(CHARTS)' scripts/chart.sh publish
+
 .PHONY: release-publish
 release-publish: ## Make the release VERSION at GitHub with all of bin/dist (needs gh)
 	@VERSION='$(VERSION)' scripts/release.sh publish

@@ -11,8 +11,8 @@ usage() {
 Usage: [VARIABLE=VALUE…] scripts/e2e.sh [CHECK…]
 
 Without arguments it runs what must hold: predict, probes, logs, metrics, rollout, restart, bad-model, eviction, kubelet,
-scale, deployers and workflows. Two more measure, and run when they are named: replicas and locust. Images and deploy come first in any
-case.
+scale, deployers and workflows. Three more run when they are named: chart, and, which measure, replicas and locust. Images
+and deploy come first in any case.
 
   KUBECONFIG           the cluster; its namespace iris-dev is used, and left empty. The check workflows makes and removes
                        iris-staging, iris-prod and iris-preview, and fails where one of them exists

@@ -716,7 +716,7 @@ func (s *steps) Read(p []byte) (int, error) {
 // connections at once: what each holds is in proportion to its text, and is
 // shared by those that follow.
 func TestBatchesTakeBoundedMemory(t *testing.T) {
-	const callers, each = 16, 4
+	const callers, each = 16, 2
 	// Of 10,000 instances of Iris: the body, the answer, their numbers, and as much again for buffers that grew.
 	const budget = 8 << 20
 	s := start(t, setup{config: Config{QueueTimeout: 5 * time.Minute}}, false)

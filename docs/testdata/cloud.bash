@@ -17,6 +17,7 @@ case "$line" in
   printf '  "serviceAccount:my-mlops-project.svc.id.goog[%s/telemetry-access]",\n' default iris-dev iris-staging iris-prod
   echo '  "serviceAccount:my-mlops-project.svc.id.goog[iris-preview/telemetry-access]"]}]}'
   ;;
+'gcloud logging read '*limit=1' '*) echo '[{}]' ;;
 'gcloud iam service-accounts keys create '*) echo '{}' >"$5" ;;
 'gcloud auth print-access-token') echo token ;;
 'curl '*cloudtrace.googleapis.com*) echo '{"traces": [{"projectId": "my-mlops-project", "traceId": "4bf92f3577b34da6a3ce929d0e0e4736"}]}' ;;
@@ -25,6 +26,7 @@ case "$line" in
 'aws iam get-role --role-name telemetry-access --query Role.Arn '*) echo arn:aws:iam::123456789012:role/telemetry-access ;;
 'aws iam get-role --role-name telemetry-access '*) echo '{"Condition": {"StringEquals": {"oidc:sub": ["system:serviceaccount:iris-dev:telemetry-access"]}}}' ;;
 'aws iam get-role --role-name mlops-standard-balancer '*) echo arn:aws:iam::123456789012:role/mlops-standard-balancer ;;
+'aws logs filter-log-events '*max-items' 1') echo '{"events": [{}]}' ;;
 'aws eks describe-cluster '*vpcId*) echo vpc-0123456789abcdef0 ;;
 'aws eks describe-cluster '*oidc*) echo https://oidc.eks.us-west-2.amazonaws.com/id/0123456789ABCDEF ;;
 
@@ -40,6 +42,8 @@ case "$line" in
 'az acr show '*) echo "/subscriptions/$subscription/resourceGroups/my-aks-rg/providers/Microsoft.ContainerRegistry/registries/mlopsImages" ;;
 'az aks show '*json) echo '{"powerState": {"code": "Running"}, "provisioningState": "Succeeded"}' ;;
 'az aks show '*) echo "/subscriptions/$subscription/resourceGroups/my-aks-rg/providers/Microsoft.ContainerService/managedClusters/mlops-standard" ;;
+'az monitor log-analytics query '*'take 1') echo '[{}]' ;;
+'az monitor log-analytics query '*) echo '[]' ;;
 'az monitor app-insights query '*) echo '{"tables": [{"rows": []}]}' ;;
 'az monitor app-insights '*) echo "/subscriptions/$subscription/resourceGroups/my-aks-rg/providers/Microsoft.Insights/components/mlops-standard" ;;
 

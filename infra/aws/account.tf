@@ -6,8 +6,9 @@ resource "aws_budgets_budget" "this" {
   name         = module.settings.cluster
   budget_type  = "COST"
   limit_amount = tostring(var.budget.amount)
-  limit_unit   = "USD"
-  time_unit    = "MONTHLY"
+  # AWS counts in dollars, whatever it is paid in; in China in yuan.
+  limit_unit = data.aws_partition.this.partition == "aws-cn" ? "CNY" : "USD"
+  time_unit  = "MONTHLY"
 
   dynamic "notification" {
     for_each = [50, 90, 100]

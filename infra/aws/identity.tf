@@ -185,6 +185,7 @@ data "aws_iam_policy_document" "pods_trust" {
   for_each = {
     telemetry = values(module.settings.telemetry_members)
     balancer  = ["system:serviceaccount:kube-system:aws-load-balancer-controller"]
+    logs      = ["system:serviceaccount:amazon-cloudwatch:cloudwatch-agent"]
   }
 
   statement {

@@ -1,8 +1,3 @@
-output "get_credentials" {
-  description = "The commands that let kubectl in: the first brings what it signs in by."
-  value       = "${module.settings.sign_in_by}\n${module.settings.get_credentials}"
-}
-
 output "image" {
   description = "The image, without tag or digest."
   value       = aws_ecr_repository.this["images"].repository_url
@@ -16,12 +11,6 @@ output "deployers" {
 output "telemetry" {
   description = "The identity that the pods act as: the value of the annotation of the service account telemetry-access."
   value       = aws_iam_role.telemetry.arn
-}
-
-output "telemetry_destination" {
-  description = "Where telemetry goes, for those exporters that must be told: on Azure, Application Insights' connection string."
-  value       = ""
-  sensitive   = true
 }
 
 output "github_variables" {

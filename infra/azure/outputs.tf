@@ -1,8 +1,3 @@
-output "get_credentials" {
-  description = "The commands that let kubectl in: the first brings what it signs in by."
-  value       = "${module.settings.sign_in_by}\n${module.settings.get_credentials}"
-}
-
 output "image" {
   description = "The image, without tag or digest."
   value       = "${azurerm_container_registry.this["images"].login_server}/iris"
@@ -16,12 +11,6 @@ output "deployers" {
 output "telemetry" {
   description = "The identity that the pods act as: the value of the annotation of the service account telemetry-access."
   value       = azurerm_user_assigned_identity.telemetry.client_id
-}
-
-output "telemetry_destination" {
-  description = "Where telemetry goes, for those exporters that must be told: on Azure, Application Insights' connection string."
-  value       = azurerm_application_insights.this.connection_string
-  sensitive   = true
 }
 
 output "github_variables" {

@@ -21,5 +21,10 @@ provider "azurerm" {
   resource_provider_registrations = "none"
   resource_providers_to_register  = module.settings.apis
 
-  features {}
+  features {
+    # Application Insights puts rules of its own there, which Terraform does not know. `make cleanup` asks.
+    resource_group {
+      prevent_deletion_if_contains_resources = false
+    }
+  }
 }

@@ -21,9 +21,14 @@ resource "google_artifact_registry_repository_iam_member" "nodes" {
   member     = google_service_account.nodes.member
 }
 
+# Without a repository nobody deploys but whoever runs kubectl.
+locals {
+  deployers = { for e, d in module.settings.deployers : e => d if var.github_repository != null }
+}
+
 # The jobs of each environment act as an account of their own, by GitHub's word for who they are, and without a key.
 resource "google_service_account" "deployer" {
-  for_each = module.settings.deployers
+  for_each = local.deployers
 
   account_id   = each.value.name
   display_name = "CI/CD Deployer (${each.key})"
@@ -32,7 +37,7 @@ resource "google_service_account" "deployer" {
 }
 
 resource "google_artifact_registry_repository_iam_member" "deployer" {
-  for_each = { for e, d in module.settings.deployers : e => d if d.registry != "" }
+  for_each = { for e, d in local.deployers : e => d if d.registry != "" }
 
   repository = google_artifact_registry_repository.this[each.value.registry].repository_id
   location   = module.settings.region
@@ -58,6 +63,8 @@ resource "google_iam_workload_identity_pool" "github" {
 
 resource "google_iam_workload_identity_pool_provider" "github" {
   #checkov:skip=CKV_GCP_125:The condition names one repository and its owner by their ids; the check wants names.
+  count = var.github_repository == null ? 0 : 1
+
   workload_identity_pool_id          = google_iam_workload_identity_pool.github.workload_identity_pool_id
   workload_identity_pool_provider_id = "github"
   display_name                       = "GitHub Actions"
@@ -67,17 +74,10 @@ resource "google_iam_workload_identity_pool_provider" "github" {
   oidc {
     issuer_uri = "https://token.actions.githubusercontent.com"
   }
-
-  lifecycle {
-    precondition {
-      condition     = var.github_repository != null
-      error_message = "Set github_repository to what `gh api repos/OWNER/NAME` tells: infra/README.md has the command."
-    }
-  }
 }
 
 resource "google_service_account_iam_member" "deployer" {
-  for_each = module.settings.deployers
+  for_each = local.deployers
 
   service_account_id = google_service_account.deployer[each.key].name
   role               = "roles/iam.workloadIdentityUser"

@@ -1,8 +1,3 @@
-output "get_credentials" {
-  description = "The commands that let kubectl in: the first brings what it signs in by."
-  value       = "${module.settings.sign_in_by}\n${module.settings.get_credentials}"
-}
-
 output "image" {
   description = "The image, without tag or digest."
   value       = module.settings.image
@@ -18,12 +13,6 @@ output "telemetry" {
   value       = google_service_account.telemetry.email
 }
 
-output "telemetry_destination" {
-  description = "Where telemetry goes, for those exporters that must be told: on Azure, Application Insights' connection string."
-  value       = ""
-  sensitive   = true
-}
-
 output "github_variables" {
   description = "What to set as variables of the GitHub repository, for the workflows."
   value = {
@@ -32,6 +21,6 @@ output "github_variables" {
     CLUSTER_REGION             = module.settings.region
     REGISTRY_LOCATION          = module.settings.region
     REGISTRY_REPO              = module.settings.registries.images
-    WORKLOAD_IDENTITY_PROVIDER = google_iam_workload_identity_pool_provider.github.name
+    WORKLOAD_IDENTITY_PROVIDER = one(google_iam_workload_identity_pool_provider.github[*].name)
   }
 }

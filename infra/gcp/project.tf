@@ -31,9 +31,9 @@ resource "google_billing_budget" "this" {
   }
 
   amount {
+    # In the billing account's currency: any other is refused.
     specified_amount {
-      currency_code = "USD"
-      units         = tostring(var.budget.amount)
+      units = tostring(var.budget.amount)
     }
   }
 

@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
-# Stops what costs money, brings it back, or removes it: `make pause`, `make resume`, `make cleanup`.
+# Stops what costs money, brings it back, lists it, or removes it: `make pause`, `make resume`, `make costs`, `make cleanup`.
 set -euo pipefail
 
 usage() {
   cat >&2 <<'TEXT'
-usage: CLOUD=gcp|aws|azure [MODE=standard|managed] [PROJECT=…] [DRY_RUN=1] cost.sh pause|resume|cleanup
+usage: CLOUD=gcp|aws|azure [MODE=standard|managed] [PROJECT=…] [DRY_RUN=1] cost.sh pause|resume|costs|cleanup
 
   pause    no nodes (standard), no pods (managed); Azure's cluster is stopped
   resume   brings back what pause took away
-  cleanup  removes the service, and by Terraform all that Terraform made
+  costs    lists what is there and costs money, with the price of each
+  cleanup  removes the load balancers, and by Terraform all that Terraform made
 
-Asks before it does anything; DRY_RUN=1 prints the commands instead. Does nothing
+Asks before it changes anything; DRY_RUN=1 prints the commands instead. Does nothing
 when the cloud's command line is signed in for another project than the
 configured one. Exit codes: 0 done, 1 a step failed, 2 wrong use, 3 refused.
 TEXT
@@ -18,15 +19,13 @@ TEXT
 }
 
 case ${1:-} in
-pause | resume | cleanup) [ $# -eq 1 ] || usage ;;
+pause | resume | costs | cleanup) [ $# -eq 1 ] || usage ;;
 *) usage ;;
 esac
 # shellcheck source=infra/scripts/lib.sh
 . "$(dirname "$0")/lib.sh"
 
-selector=app=iris-classifier
-
-# deployments of the service in a namespace: in iris-preview there is one for each pull request.
+# deployments in a namespace: the service's, that of each pull request, the canary's and the collector's.
 deployments() { kubectl get deployments --namespace "$1" --selector "$selector" --output name; }
 
 # keda says whether KEDA scales here: it would bring back at once what was scaled to zero by hand.
@@ -52,11 +51,12 @@ scale_down() {
 # scale_up goes to the least that the autoscaler would have: at zero it is off, and from there on it decides.
 scale_up() {
   local namespace deployment list now least
-  [ -z "$DRY_RUN" ] || say "# for each deployment of $selector, to the minReplicas of its autoscaler (2 where it has none):"
+  [ -z "$DRY_RUN" ] || say '# each deployment of the service to the minReplicas of its autoscaler (2 where it has none), the others to 1:'
   for namespace in "${namespaces[@]}"; do
     if [ -n "$DRY_RUN" ]; then
       run kubectl get hpa --namespace "$namespace" --output json
-      run kubectl scale deployment --namespace "$namespace" --selector "$selector" --replicas=2
+      run kubectl scale deployment --namespace "$namespace" --selector app=iris-classifier --replicas=2
+      run kubectl scale deployment --namespace "$namespace" --selector 'app in (iris-classifier-canary, otel-collector)' --replicas=1
       continue
     fi
     if keda; then
@@ -67,8 +67,9 @@ scale_up() {
       # One that runs is left to its autoscaler.
       now=$(kubectl get --namespace "$namespace" "$deployment" --output 'jsonpath={.spec.replicas}')
       [ "$now" = 0 ] || continue
+      # The canary and the collector have one, by k8s/components.
       least=$(kubectl get hpa --namespace "$namespace" --output json | jq --arg name "${deployment#*/}" \
-        '[.items[] | select(.spec.scaleTargetRef.name == $name) | .spec.minReplicas // 1] | first // 2')
+        '[.items[] | select(.spec.scaleTargetRef.name == $name) | .spec.minReplicas // 1] | first // if $name | startswith("iris-classifier-deployment") then 2 else 1 end')
       run kubectl scale --namespace "$namespace" "$deployment" "--replicas=$least"
     done
   done
@@ -122,17 +123,18 @@ pause() {
     # Virtual nodes' pods are container instances, which a stopped cluster leaves running. A stopped one has none.
     if [ -z "$DRY_RUN" ] && [ "$(aks_power)" = Stopped ]; then
       say 'the cluster is stopped already'
-      return
+    else
+      step 'connect' connect
+      step 'deployments to 0' scale_down
+      step 'stop the cluster' aks stop Stopped
     fi
-    step 'connect' connect
-    step 'deployments to 0' scale_down
-    step 'stop the cluster' aks stop Stopped
     ;;
   */managed)
     step 'connect' connect
     step 'deployments to 0' scale_down
     ;;
   esac
+  [ -n "$DRY_RUN" ] || costs
 }
 
 resume() {
@@ -147,15 +149,17 @@ resume() {
   fi
 }
 
-# remove_service takes the load balancers away, which Terraform does not know and which keep its network in use.
-remove_service() {
-  local namespace
+# remove_balancers takes away what Terraform does not know and what keeps its network in use. The rest goes with the
+# cluster. From a cluster without nodes no namespace goes: first each API must answer, and that of the metrics is a pod.
+remove_balancers() {
+  local namespace what kinds=services,gateways.gateway.networking.k8s.io
+  [ -n "$DRY_RUN" ] || kubectl api-resources --api-group=gateway.networking.k8s.io --output name 2>/dev/null | grep -q '^gateways' ||
+    kinds=services
   for namespace in "${namespaces[@]}"; do
-    if [ "$namespace" = default ]; then
-      run kubectl delete service --namespace default --selector "$selector" --ignore-not-found --timeout=10m
-    else
-      run kubectl delete namespace "$namespace" --ignore-not-found --timeout=10m
-    fi
+    what=(--all)
+    # Others may have something in this one.
+    [ "$namespace" != default ] || what=(--selector "$selector")
+    run kubectl delete "$kinds" --namespace "$namespace" "${what[@]}" --ignore-not-found --timeout=10m
   done
 }
 
@@ -180,15 +184,87 @@ cleanup() {
   if [ "$CLOUD" != azure ] && has_cluster; then
     needs_nodes
     step 'connect' connect
-    step 'remove the service' remove_service
+    step 'remove the load balancers' remove_balancers
   fi
-  step 'destroy' terraform_root destroy -input=false -auto-approve
+  step 'destroy' destroy
   say "# what holds Terraform's state is still there: $state"
+  [ -n "$DRY_RUN" ] || costs
+}
+
+# destroy takes two runs where GKE has left something in the network.
+destroy() {
+  terraform_root destroy -input=false -auto-approve && return
+  [ "$CLOUD" = gcp ] || return 1
+  say '# again, once nothing of the cluster is in the network:'
+  empty_network
+  terraform_root destroy -input=false -auto-approve
+}
+
+# empty_network removes the firewall rules of health checks and the groups of endpoints, which GKE removes late or never.
+# The network is Terraform's, and no other cluster is in it.
+empty_network() {
+  local name zone ours="network~/networks/$cluster\$"
+  gcloud compute firewall-rules list "--project=$PROJECT" "--filter=$ours" '--format=value(name)' >"$work/rules"
+  while read -r name; do
+    [ -z "$name" ] || run gcloud compute firewall-rules delete "$name" "--project=$PROJECT" --quiet </dev/null
+  done <"$work/rules"
+  gcloud compute network-endpoint-groups list "--project=$PROJECT" "--filter=$ours" '--format=value(name,zone.basename())' >"$work/groups"
+  while read -r name zone; do
+    [ -z "$name" ] || run gcloud compute network-endpoint-groups delete "$name" "--zone=$zone" "--project=$PROJECT" --quiet </dev/null
+  done <"$work/groups"
+}
+
+# costs asks the cloud what is there, and prints each thing with its price. It sees what has the label app=iris-classifier;
+# on Google Cloud routers, load balancers and addresses have no labels of the cluster, so it sees those of the project.
+costs() {
+  say '# what is there and costs money, by list price (docs/guide/cost.md):'
+  case $CLOUD in
+  gcp)
+    there cluster container clusters list --filter=resourceLabels.app=iris-classifier
+    there node compute instances list --filter=labels.app=iris-classifier
+    there disk compute disks list --filter=labels.app=iris-classifier
+    there router compute routers list
+    there balancer compute forwarding-rules list
+    there address compute addresses list
+    there registry artifacts repositories list --filter=labels.app=iris-classifier
+    ;;
+  aws)
+    listed '' aws resourcegroupstaggingapi get-resources --tag-filters Key=app,Values=iris-classifier --region "$region" \
+      --query 'ResourceTagMappingList[].[ResourceARN]' --output text
+    ;;
+  azure)
+    listed '' az resource list --tag app=iris-classifier --subscription "$PROJECT" --query '[].[id]' --output tsv
+    ;;
+  esac
+}
+
+there() {
+  local kind=$1
+  shift
+  listed "$kind " gcloud "$@" "--project=$PROJECT" '--format=value(name)'
+}
+
+# listed PREFIX COMMAND… gives each name that a command prints its price, by the patterns of prices.tsv. What has none
+# costs nothing. A cloud that does not answer undoes nothing of what was done before.
+listed() {
+  local prefix=$1
+  shift
+  if [ -n "$DRY_RUN" ]; then
+    run "$@"
+  elif ! "$@" >"$work/things" 2>"$work/error"; then
+    say "# not known: $(quote "$@"): $(head -n 1 "$work/error")"
+  else
+    awk -F '\t' -v cloud="$CLOUD" -v prefix="$prefix" '
+      NR == FNR { if ($1 == cloud) { pattern[++n] = $2; price[n] = $3 }; next }
+      { for (i = 1; i <= n; i++) if (prefix $0 ~ pattern[i]) { print prefix $0 ": " price[i]; next } }
+    ' "$INFRA/scripts/prices.tsv" "$work/things"
+  fi
 }
 
 load_settings
 require_project
 case $1 in
+costs) costs && exit ;;
 pause) confirm "$cluster" "Pause $cluster ($MODE) in $PROJECT: it answers nobody until it is resumed." ;;
 resume) confirm "$cluster" "Resume $cluster ($MODE) in $PROJECT: it costs money again." ;;
 cleanup) confirm "$PROJECT" "Remove $cluster, its registry with all images, its identities and its network from $PROJECT, for good." ;;

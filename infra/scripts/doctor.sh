@@ -145,9 +145,12 @@ gcp() {
   if asked 'cluster' 'make infra-apply CLOUD=gcp' gcloud container clusters describe "$cluster" "--location=$region" "--project=$PROJECT" --format=json; then
     each 'cluster' 'select(.status != "RUNNING") | "it is \(.status)\twait, or read: gcloud container operations list"'
   fi
-  if asked 'error lines' 'the role roles/logging.viewer' gcloud logging read \
-    "resource.type=\"k8s_container\" resource.labels.cluster_name=\"$cluster\" resource.labels.container_name=\"iris-api\" severity>=ERROR" \
-    "--project=$PROJECT" --freshness=1h --limit=10 --format=json; then
+  if asked 'logs of pods' 'the role roles/logging.viewer' gcloud logging read "resource.type=\"k8s_container\" resource.labels.cluster_name=\"$cluster\"" \
+    "--project=$PROJECT" --freshness=1d --limit=1 --format=json &&
+    lines length "gcloud container clusters update $cluster --location=$region --logging=SYSTEM,WORKLOAD" &&
+    asked 'error lines' 'the role roles/logging.viewer' gcloud logging read \
+      "resource.type=\"k8s_container\" resource.labels.cluster_name=\"$cluster\" resource.labels.container_name=\"iris-api\" severity>=ERROR" \
+      "--project=$PROJECT" --freshness=1h --limit=10 --format=json; then
     each 'error lines of the last hour' '.[] | "\(.timestamp) \(.resource.labels.namespace_name): \(.jsonPayload.message // .textPayload // "?" | .[0:200])\tdocs/playbooks/README.md"'
   fi
   if ask gcloud auth print-access-token && token=$answer && ask curl --silent --show-error --fail --max-time 20 \
@@ -171,8 +174,13 @@ aws_cloud() {
   if asked 'cluster' 'make infra-apply CLOUD=aws' aws eks describe-cluster --name "$cluster" --region "$region" --output json; then
     each 'cluster' '.cluster | (select(.status != "ACTIVE") | "it is \(.status)\twait, or read .cluster.health of aws eks describe-cluster"), (.health.issues[]? | "\(.code): \(.message)\tthe message says what is missing")'
   fi
-  if asked 'error lines' 'the component eks of k8s/ sends logs there' aws logs filter-log-events --log-group-name "/tepal/$cluster" --region "$region" \
-    --start-time "$(($(date +%s) - 3600))000" --filter-pattern '{ $.severity = "ERROR" }' --max-items 10 --output json; then
+  # Fluent Bit of nodes puts what a line says below log_processed, Fargate's does not.
+  local logs=(aws logs filter-log-events --log-group-name "/aws/containerinsights/$cluster/application" --region "$region" --output json)
+  if asked 'logs of pods' 'make infra-apply CLOUD=aws makes the group' "${logs[@]}" --start-time "$(($(date +%s) - 86400))000" --max-items 1 &&
+    lines '.events | length' "$([ "$MODE" = managed ] && echo 'kubectl get configmap aws-logging --namespace aws-observability: a pod made before it must be made anew' ||
+      echo 'kubectl get pods --namespace amazon-cloudwatch; aws eks describe-addon --addon-name amazon-cloudwatch-observability')" &&
+    asked 'error lines' 'the permission logs:FilterLogEvents' "${logs[@]}" --start-time "$(($(date +%s) - 3600))000" \
+      --filter-pattern '{ ($.log_processed.severity = "ERROR") || ($.severity = "ERROR") }' --max-items 10; then
     each 'error lines of the last hour' '.events[] | "\(.message | .[0:200])\tdocs/playbooks/README.md"'
   fi
   if ask aws xray get-trace-summaries --region "$region" --start-time "$(($(date +%s) - 3600))" --end-time "$(date +%s)" --max-items 1 --output json; then
@@ -183,7 +191,7 @@ aws_cloud() {
 }
 
 azure() {
-  local insights=(az monitor app-insights query --apps "$cluster" --resource-group "$group" --subscription "$PROJECT" --output json --analytics-query)
+  local logs workspace insights=(az monitor app-insights query --apps "$cluster" --resource-group "$group" --subscription "$PROJECT" --output json --analytics-query)
   if asked 'APIs' 'the role Reader' az provider list --subscription "$PROJECT" --output json; then
     each 'APIs' '[.[] | select(.registrationState == "Registered") | .namespace | ascii_downcase] as $on | $want[] | select(ascii_downcase | IN($on[]) | not) | "\(.) is off\taz provider register --namespace \(.)"' \
       --argjson want "$(setting '.apis' | jq -c .)"
@@ -200,8 +208,14 @@ azure() {
     each 'cluster' '(select(.powerState.code != "Running") | "it is \(.powerState.code)\tmake resume CLOUD=azure"),
       (select(.provisioningState != "Succeeded") | "it is \(.provisioningState)\tread the activity log of the resource group")'
   fi
-  if asked 'error lines' 'az extension add --name application-insights' "${insights[@]}" 'traces | where timestamp > ago(1h) and severityLevel >= 3 | project message | take 10'; then
-    each 'error lines of the last hour' '.tables[0].rows[] | "\(.[0] | tostring | .[0:200])\tdocs/playbooks/README.md"'
+  if asked 'logs of pods' 'make infra-apply CLOUD=azure' az monitor log-analytics workspace show --workspace-name "$cluster" --resource-group "$group" --subscription "$PROJECT" --query customerId --output tsv; then
+    workspace=$answer
+    logs=(az monitor log-analytics query --workspace "$workspace" --output json --analytics-query)
+    if asked 'logs of pods' 'az extension add --name log-analytics' "${logs[@]}" 'ContainerLogV2 | where TimeGenerated > ago(1d) | take 1' &&
+      lines length 'make infra-apply CLOUD=azure ties the rule to the cluster; kubectl get pods --namespace kube-system --selector component=ama-logs-agent' &&
+      asked 'error lines' 'the role Log Analytics Reader' "${logs[@]}" 'ContainerLogV2 | where TimeGenerated > ago(1h) and ContainerName == "iris-api" and tostring(parse_json(tostring(LogMessage)).severity) == "ERROR" | project LogMessage | take 10'; then
+      each 'error lines of the last hour' '.[] | "\(.LogMessage | tostring | .[0:200])\tdocs/playbooks/README.md"'
+    fi
   fi
   if ask "${insights[@]}" 'requests | where timestamp > ago(1h) | take 1'; then
     traces "$(jq '.tables[0].rows | length' <<<"$answer")"
@@ -214,7 +228,7 @@ azure() {
 repository() {
   local name
   name=$(setting .github_repository.name)
-  [ -n "$name" ] || return 0 # Terraform refuses to go on without it
+  [ -n "$name" ] || return 0 # no workflow is let in
   if ask gh api "repos/$name"; then
     each 'repository' 'select(.full_name != $want.name or .id != $want.id or .owner.id != $want.owner_id)
       | "workflows cannot sign in: \(.full_name) is another one\tgithub_repository = { name = \(.full_name | @json), id = \(.id), owner_id = \(.owner.id) }, then make infra-apply"' \
@@ -222,6 +236,16 @@ repository() {
   else
     skip 'repository' "$why"
   fi
+}
+
+# lines COUNT FIX says whether any pod's line has come in the last day: where none comes, none is an error either.
+lines() {
+  if [ "$(jq "$1" <<<"${answer:-null}")" -gt 0 ]; then
+    ok 'logs of pods: lines of the last day are there'
+    return
+  fi
+  fault 'logs of pods: no line came in the last day, of any pod' "is the cluster new, or paused? Else $2"
+  return 1
 }
 
 # traces COUNT; none is no fault: perhaps nobody asked for a prediction.

@@ -8,6 +8,10 @@ CLOUD=${CLOUD:-} PROJECT=${PROJECT:-} MODE=${MODE:-} DRY_RUN=${DRY_RUN:-}
 # Terraform complains about a configuration that is named but not there.
 [ -f "${TF_CLI_CONFIG_FILE:-/}" ] || unset TF_CLI_CONFIG_FILE
 
+# What the service's objects are labelled with: its own and those of previews, the canary's, the collector's.
+# shellcheck disable=SC2034
+selector='app in (iris-classifier, iris-classifier-canary, otel-collector)'
+
 work=$(mktemp -d)
 current='' finished=()
 

@@ -7,8 +7,10 @@ usage() {
 usage: CLOUD=gcp|aws|azure [MODE=standard|managed] [PROJECT=…] [DRY_RUN=1] prepare.sh
 
 Makes the service's namespaces, with the labels that they have in k8s/, gives each
-deployer its Role in its own (k8s/deployers), and on AWS installs the AWS Load Balancer Controller by helm. Whoever runs it made the cluster,
-or is one of its admins. Can be run again. DRY_RUN=1 prints the commands instead.
+deployer its Role in its own (k8s/deployers), and on AWS installs the AWS Load
+Balancer Controller by helm, and sends logs of Fargate to CloudWatch. Whoever runs
+it made the cluster, or is one of its admins. Can be run again. DRY_RUN=1 prints
+the commands instead.
 Does nothing when the cloud's command line is signed in for another project than
 the configured one.
 TEXT
@@ -52,6 +54,11 @@ let_in() {
   done < <(setting '.deployers[] | "\(.name) \(.role) \(.namespace)"')
 }
 
+# send_logs tells the log router, which AWS runs on Fargate, where to write.
+send_logs() {
+  run sh -c "sed -e s/us-west-2/$region/ -e s/mlops-auto/$cluster/ $(shown "${INFRA%/*}/k8s/aws/fargate-logs.yaml") | kubectl apply --server-side --field-manager=tepal-deploy --filename -"
+}
+
 # install_controller tells it where it is, since pods may not ask the machine for that.
 install_controller() {
   local vpc role
@@ -69,5 +76,6 @@ require_project
 step 'connect' connect
 step 'namespaces' make_namespaces
 step 'deployers' let_in
+[ "$CLOUD $MODE" != 'aws managed' ] || step 'logs of Fargate' send_logs
 [ "$CLOUD" != aws ] || step "the load balancers' controller" install_controller
 ended 'prepare: done'

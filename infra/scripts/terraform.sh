@@ -8,7 +8,7 @@ usage: CLOUD=gcp|aws|azure [MODE=standard|managed] [PROJECT=…] [DRY_RUN=1] ter
 
   state  makes the bucket (Azure: account) for the state, once
   plan   shows what would change
-  apply  changes it; Terraform asks
+  apply  changes it, as Terraform asks, and lets docker and kubectl in
 
 DRY_RUN=1 prints the commands instead. Does nothing when the cloud's command line
 is signed in for another project than the configured one.
@@ -63,6 +63,35 @@ state_azure() {
   run az storage container create --name state --account-name "$state" --auth-mode login --output none
 }
 
+# revive brings back GitHub's pool of identities when a clean-up has deleted it: Google keeps its name for 30 days, in which
+# nobody can make it anew. Terraform learns of it by the project's ID: by its number it would replace it.
+revive() {
+  local pool=cicd-deployer-github at="projects/$PROJECT/locations/global/workloadIdentityPools/cicd-deployer-github" state
+  state=$(gcloud iam workload-identity-pools describe "$pool" --location=global "--project=$PROJECT" '--format=value(state)' 2>/dev/null) || return 0
+  [ "$state" = DELETED ] || return 0
+  run gcloud iam workload-identity-pools undelete "$pool" --location=global "--project=$PROJECT"
+  terraform_import google_iam_workload_identity_pool.github "$at"
+  [ -n "$(setting .github_repository.name)" ] || return 0 # the provider is not made
+  state=$(gcloud iam workload-identity-pools providers describe github "--workload-identity-pool=$pool" --location=global "--project=$PROJECT" '--format=value(state)' 2>/dev/null) || return 0
+  [ "$state" != DELETED ] ||
+    run gcloud iam workload-identity-pools providers undelete github "--workload-identity-pool=$pool" --location=global "--project=$PROJECT"
+  terraform_import "google_iam_workload_identity_pool_provider.github[0]" "$at/providers/github"
+}
+
+# terraform_import ADDRESS ID. What the state has is left as it is.
+terraform_import() {
+  terraform "-chdir=$INFRA/$CLOUD" state list "$1" 2>/dev/null | grep -qxF "$1" ||
+    run terraform "-chdir=$(shown "$INFRA/$CLOUD")" import -input=false "${tfvars[@]}" "$1" "$2"
+}
+
+# sign_in lets docker and kubectl in, as whoever runs this: by their own files, for what comes next.
+sign_in() {
+  local words
+  [ "$CLOUD" != gcp ] || run gcloud auth configure-docker "$region-docker.pkg.dev" --quiet
+  read -ra words <<<"$(setting .get_credentials)"
+  run "${words[@]}"
+}
+
 load_settings
 require_project
 if [ "$1" = state ]; then
@@ -70,4 +99,6 @@ if [ "$1" = state ]; then
   exit
 fi
 step 'open the state' terraform_init
+[ "$CLOUD/$1$DRY_RUN" != gcp/apply ] || step 'a pool of identities that was deleted' revive
 step "$1" terraform_root "$1"
+[ "$1" != apply ] || step 'sign in docker and kubectl' sign_in

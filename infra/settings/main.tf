@@ -138,13 +138,6 @@ locals {
     azure = "az aks get-credentials --resource-group ${local.resource_group} --name ${local.cluster} --subscription ${var.project}"
   }[var.cloud]
 
-  # kubectl signs in through a program of each cloud, which it has to find.
-  sign_in_by = {
-    gcp   = "gcloud components install gke-gcloud-auth-plugin"
-    aws   = "aws --version"
-    azure = "az aks install-cli && kubelogin convert-kubeconfig --login azurecli"
-  }[var.cloud]
-
   annotation = {
     gcp   = "iam.gke.io/gcp-service-account"
     aws   = "eks.amazonaws.com/role-arn"

@@ -147,11 +147,6 @@ output "get_credentials" {
   value       = local.get_credentials
 }
 
-output "sign_in_by" {
-  description = "The command that brings, or shows, the program by which kubectl signs in."
-  value       = local.sign_in_by
-}
-
 output "labels" {
   description = "Labels of everything that takes them."
   value       = merge(var.labels, { app = "iris-classifier", managed-by = "terraform" })

@@ -126,7 +126,7 @@ variable "network" {
 }
 
 variable "budget" {
-  description = "Mails go out at 50, 90 and 100 % of this many dollars a month; null sets no budget. Google Cloud keeps budgets with the billing account: name it there."
+  description = "Mails go out at 50, 90 and 100 % of this sum a month, in the currency of the bill; null sets no budget. Google Cloud keeps budgets with the billing account: name it there."
   type = object({
     amount          = number
     emails          = list(string)
@@ -135,7 +135,7 @@ variable "budget" {
   default = null
   validation {
     condition     = var.budget == null ? true : var.budget.amount > 0 && floor(var.budget.amount) == var.budget.amount && length(var.budget.emails) > 0
-    error_message = "A budget is a whole number of dollars above 0 with at least one address."
+    error_message = "A budget is a whole number above 0 with at least one address."
   }
 }
 

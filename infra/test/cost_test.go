@@ -25,28 +25,33 @@ func words(block string) []string {
 
 const (
 	scaleDown = `
-kubectl scale deployment --namespace default --selector app=iris-classifier --replicas=0
-kubectl scale deployment --namespace iris-dev --selector app=iris-classifier --replicas=0
-kubectl scale deployment --namespace iris-staging --selector app=iris-classifier --replicas=0
-kubectl scale deployment --namespace iris-prod --selector app=iris-classifier --replicas=0
-kubectl scale deployment --namespace iris-preview --selector app=iris-classifier --replicas=0`
+kubectl scale deployment --namespace default --selector 'app in (iris-classifier, iris-classifier-canary, otel-collector)' --replicas=0
+kubectl scale deployment --namespace iris-dev --selector 'app in (iris-classifier, iris-classifier-canary, otel-collector)' --replicas=0
+kubectl scale deployment --namespace iris-staging --selector 'app in (iris-classifier, iris-classifier-canary, otel-collector)' --replicas=0
+kubectl scale deployment --namespace iris-prod --selector 'app in (iris-classifier, iris-classifier-canary, otel-collector)' --replicas=0
+kubectl scale deployment --namespace iris-preview --selector 'app in (iris-classifier, iris-classifier-canary, otel-collector)' --replicas=0`
 	scaleUp = `
 kubectl get hpa --namespace default --output json
 kubectl scale deployment --namespace default --selector app=iris-classifier --replicas=2
+kubectl scale deployment --namespace default --selector 'app in (iris-classifier-canary, otel-collector)' --replicas=1
 kubectl get hpa --namespace iris-dev --output json
 kubectl scale deployment --namespace iris-dev --selector app=iris-classifier --replicas=2
+kubectl scale deployment --namespace iris-dev --selector 'app in (iris-classifier-canary, otel-collector)' --replicas=1
 kubectl get hpa --namespace iris-staging --output json
 kubectl scale deployment --namespace iris-staging --selector app=iris-classifier --replicas=2
+kubectl scale deployment --namespace iris-staging --selector 'app in (iris-classifier-canary, otel-collector)' --replicas=1
 kubectl get hpa --namespace iris-prod --output json
 kubectl scale deployment --namespace iris-prod --selector app=iris-classifier --replicas=2
+kubectl scale deployment --namespace iris-prod --selector 'app in (iris-classifier-canary, otel-collector)' --replicas=1
 kubectl get hpa --namespace iris-preview --output json
-kubectl scale deployment --namespace iris-preview --selector app=iris-classifier --replicas=2`
-	removeService = `
-kubectl delete service --namespace default --selector app=iris-classifier --ignore-not-found --timeout=10m
-kubectl delete namespace iris-dev --ignore-not-found --timeout=10m
-kubectl delete namespace iris-staging --ignore-not-found --timeout=10m
-kubectl delete namespace iris-prod --ignore-not-found --timeout=10m
-kubectl delete namespace iris-preview --ignore-not-found --timeout=10m`
+kubectl scale deployment --namespace iris-preview --selector app=iris-classifier --replicas=2
+kubectl scale deployment --namespace iris-preview --selector 'app in (iris-classifier-canary, otel-collector)' --replicas=1`
+	removeBalancers = `
+kubectl delete services,gateways.gateway.networking.k8s.io --namespace default --selector 'app in (iris-classifier, iris-classifier-canary, otel-collector)' --ignore-not-found --timeout=10m
+kubectl delete services,gateways.gateway.networking.k8s.io --namespace iris-dev --all --ignore-not-found --timeout=10m
+kubectl delete services,gateways.gateway.networking.k8s.io --namespace iris-staging --all --ignore-not-found --timeout=10m
+kubectl delete services,gateways.gateway.networking.k8s.io --namespace iris-prod --all --ignore-not-found --timeout=10m
+kubectl delete services,gateways.gateway.networking.k8s.io --namespace iris-preview --all --ignore-not-found --timeout=10m`
 	subscription = "00000000-0000-0000-0000-000000000001"
 )
 
@@ -55,12 +60,12 @@ var dry = map[string]string{
 	"gcp standard pause":  `gcloud container clusters resize mlops-standard --location=us-central1 --project=my-mlops-project --node-pool=default-pool --num-nodes=0 --quiet`,
 	"gcp standard resume": `gcloud container clusters resize mlops-standard --location=us-central1 --project=my-mlops-project --node-pool=default-pool --num-nodes=1 --quiet`,
 	"gcp standard cleanup": `terraform -chdir=infra/gcp init -input=false -reconfigure -backend-config=bucket=my-mlops-project-tepal-state
-gcloud container clusters get-credentials mlops-standard --location=us-central1 --project=my-mlops-project` + removeService + `
+gcloud container clusters get-credentials mlops-standard --location=us-central1 --project=my-mlops-project` + removeBalancers + `
 terraform -chdir=infra/gcp destroy -input=false -auto-approve -var project=my-mlops-project -var mode=standard`,
 	"gcp managed pause":  `gcloud container clusters get-credentials mlops-auto --location=us-central1 --project=my-mlops-project` + scaleDown,
 	"gcp managed resume": `gcloud container clusters get-credentials mlops-auto --location=us-central1 --project=my-mlops-project` + scaleUp,
 	"gcp managed cleanup": `terraform -chdir=infra/gcp init -input=false -reconfigure -backend-config=bucket=my-mlops-project-tepal-state
-gcloud container clusters get-credentials mlops-auto --location=us-central1 --project=my-mlops-project` + removeService + `
+gcloud container clusters get-credentials mlops-auto --location=us-central1 --project=my-mlops-project` + removeBalancers + `
 terraform -chdir=infra/gcp destroy -input=false -auto-approve -var project=my-mlops-project -var mode=managed`,
 
 	"aws standard pause": `aws eks update-nodegroup-config --cluster-name mlops-standard --nodegroup-name default-pool --region us-west-2 --scaling-config minSize=0,maxSize=4,desiredSize=0
@@ -68,12 +73,12 @@ aws eks wait nodegroup-active --cluster-name mlops-standard --nodegroup-name def
 	"aws standard resume": `aws eks update-nodegroup-config --cluster-name mlops-standard --nodegroup-name default-pool --region us-west-2 --scaling-config minSize=2,maxSize=4,desiredSize=2
 aws eks wait nodegroup-active --cluster-name mlops-standard --nodegroup-name default-pool --region us-west-2`,
 	"aws standard cleanup": `terraform -chdir=infra/aws init -input=false -reconfigure -backend-config=bucket=tepal-state-123456789012 -backend-config=region=us-west-2
-aws eks update-kubeconfig --name mlops-standard --region us-west-2` + removeService + `
+aws eks update-kubeconfig --name mlops-standard --region us-west-2` + removeBalancers + `
 terraform -chdir=infra/aws destroy -input=false -auto-approve -var project=123456789012 -var mode=standard`,
 	"aws managed pause":  `aws eks update-kubeconfig --name mlops-auto --region us-west-2` + scaleDown,
 	"aws managed resume": `aws eks update-kubeconfig --name mlops-auto --region us-west-2` + scaleUp,
 	"aws managed cleanup": `terraform -chdir=infra/aws init -input=false -reconfigure -backend-config=bucket=tepal-state-123456789012 -backend-config=region=us-west-2
-aws eks update-kubeconfig --name mlops-auto --region us-west-2` + removeService + `
+aws eks update-kubeconfig --name mlops-auto --region us-west-2` + removeBalancers + `
 terraform -chdir=infra/aws destroy -input=false -auto-approve -var project=123456789012 -var mode=managed`,
 
 	"azure standard pause":  `az aks stop --resource-group my-aks-rg --name mlops-standard --subscription ` + subscription,
@@ -118,7 +123,7 @@ func TestDryRun(t *testing.T) {
 func deployed(replicas string) []answer {
 	return []answer{
 		{pattern: "kubectl api-resources *"},
-		{pattern: "kubectl get deployments --namespace iris-dev *", stdout: "deployment.apps/iris-classifier-deployment"},
+		{pattern: "kubectl get deployments --namespace iris-dev *", stdout: "deployment.apps/iris-classifier-deployment\ndeployment.apps/otel-collector"},
 		{pattern: "kubectl get deployments --namespace iris-preview *", stdout: "deployment.apps/iris-classifier-deployment-pr-7\ndeployment.apps/iris-classifier-deployment-pr-8"},
 		{pattern: "kubectl get deployments *"},
 		{pattern: "kubectl get --namespace iris-preview deployment.apps/iris-classifier-deployment-pr-8 *", stdout: "3"},
@@ -130,10 +135,25 @@ func deployed(replicas string) []answer {
 	}
 }
 
+// ran are the commands of a dry run as a stub records them, without a shell's quotes.
+func ran(name string) []string { return words(strings.ReplaceAll(dry[name], "'", "")) }
+
 // changes are the commands that do something, without those that only look.
 func changes(commands []string) []string {
-	looks := regexp.MustCompile(`^(gcloud config get-value|aws sts get-caller|az account show|az aks show|aws eks describe|kubectl get|kubectl api-resources|terraform -chdir=\S+ state list)`)
+	looks := regexp.MustCompile(`^(gcloud config get-value|gcloud [a-z ]+ [a-z-]+ list|aws resourcegroupstaggingapi|az resource list|aws sts get-caller|az account show|az aks show|aws eks describe|kubectl get|kubectl api-resources|terraform -chdir=\S+ state list)`)
 	return slices.DeleteFunc(slices.Clone(commands), looks.MatchString)
+}
+
+// gateways answers as a cluster that knows the Gateway API.
+var gateways = answer{pattern: "kubectl api-resources --api-group=gateway.networking.k8s.io *", stdout: "gatewayclasses.gateway.networking.k8s.io\ngateways.gateway.networking.k8s.io"}
+
+// withoutGateways are the commands on a cluster that does not.
+func withoutGateways(name string) []string {
+	list := ran(name)
+	for i := range list {
+		list[i] = strings.Replace(list[i], "services,gateways.gateway.networking.k8s.io", "services", 1)
+	}
+	return list
 }
 
 func TestCost(t *testing.T) {
@@ -149,13 +169,14 @@ func TestCost(t *testing.T) {
 	}{
 		"GKE's nodes go": {
 			cloud: "gcp", mode: "standard", verb: "pause",
-			want: words(dry["gcp standard pause"]),
+			want: ran("gcp standard pause"),
 		},
 		"Autopilot's pods go, those of pull requests too": {
 			cloud: "gcp", mode: "managed", verb: "pause", answers: deployed("3"),
 			want: []string{
 				gcpCredentials,
 				"kubectl scale --namespace iris-dev deployment.apps/iris-classifier-deployment --replicas=0",
+				"kubectl scale --namespace iris-dev deployment.apps/otel-collector --replicas=0",
 				"kubectl scale --namespace iris-preview deployment.apps/iris-classifier-deployment-pr-7 --replicas=0",
 				"kubectl scale --namespace iris-preview deployment.apps/iris-classifier-deployment-pr-8 --replicas=0",
 			},
@@ -165,6 +186,7 @@ func TestCost(t *testing.T) {
 			want: []string{
 				gcpCredentials,
 				"kubectl scale --namespace iris-dev deployment.apps/iris-classifier-deployment --replicas=3",
+				"kubectl scale --namespace iris-dev deployment.apps/otel-collector --replicas=1",
 				"kubectl scale --namespace iris-preview deployment.apps/iris-classifier-deployment-pr-7 --replicas=2",
 			},
 		},
@@ -173,12 +195,13 @@ func TestCost(t *testing.T) {
 			answers: append([]answer{{pattern: "kubectl api-resources --api-group=keda.sh *", stdout: "scaledobjects.keda.sh"}}, deployed("3")...),
 			want: []string{
 				"aws eks update-kubeconfig --name mlops-auto --region us-west-2",
-				"kubectl annotate scaledobject --namespace default --selector app=iris-classifier --overwrite autoscaling.keda.sh/paused-replicas=0",
-				"kubectl annotate scaledobject --namespace iris-dev --selector app=iris-classifier --overwrite autoscaling.keda.sh/paused-replicas=0",
+				"kubectl annotate scaledobject --namespace default --selector app in (iris-classifier, iris-classifier-canary, otel-collector) --overwrite autoscaling.keda.sh/paused-replicas=0",
+				"kubectl annotate scaledobject --namespace iris-dev --selector app in (iris-classifier, iris-classifier-canary, otel-collector) --overwrite autoscaling.keda.sh/paused-replicas=0",
 				"kubectl scale --namespace iris-dev deployment.apps/iris-classifier-deployment --replicas=0",
-				"kubectl annotate scaledobject --namespace iris-staging --selector app=iris-classifier --overwrite autoscaling.keda.sh/paused-replicas=0",
-				"kubectl annotate scaledobject --namespace iris-prod --selector app=iris-classifier --overwrite autoscaling.keda.sh/paused-replicas=0",
-				"kubectl annotate scaledobject --namespace iris-preview --selector app=iris-classifier --overwrite autoscaling.keda.sh/paused-replicas=0",
+				"kubectl scale --namespace iris-dev deployment.apps/otel-collector --replicas=0",
+				"kubectl annotate scaledobject --namespace iris-staging --selector app in (iris-classifier, iris-classifier-canary, otel-collector) --overwrite autoscaling.keda.sh/paused-replicas=0",
+				"kubectl annotate scaledobject --namespace iris-prod --selector app in (iris-classifier, iris-classifier-canary, otel-collector) --overwrite autoscaling.keda.sh/paused-replicas=0",
+				"kubectl annotate scaledobject --namespace iris-preview --selector app in (iris-classifier, iris-classifier-canary, otel-collector) --overwrite autoscaling.keda.sh/paused-replicas=0",
 				"kubectl scale --namespace iris-preview deployment.apps/iris-classifier-deployment-pr-7 --replicas=0",
 				"kubectl scale --namespace iris-preview deployment.apps/iris-classifier-deployment-pr-8 --replicas=0",
 			},
@@ -186,7 +209,7 @@ func TestCost(t *testing.T) {
 		"EKS's nodes go": {
 			cloud: "aws", mode: "standard", verb: "pause",
 			answers: []answer{{pattern: "aws eks describe-nodegroup *", stdout: "2"}},
-			want:    words(dry["aws standard pause"]),
+			want:    ran("aws standard pause"),
 		},
 		"EKS without nodes stays so": {
 			cloud: "aws", mode: "standard", verb: "pause",
@@ -201,7 +224,7 @@ func TestCost(t *testing.T) {
 		"AKS that runs is stopped": {
 			cloud: "azure", mode: "standard", verb: "pause",
 			answers: []answer{{pattern: "az aks show *", stdout: "Running"}},
-			want:    words(dry["azure standard pause"]),
+			want:    ran("azure standard pause"),
 		},
 		"AKS that is stopped stays so": {
 			cloud: "azure", mode: "standard", verb: "pause",
@@ -214,6 +237,7 @@ func TestCost(t *testing.T) {
 			want: []string{
 				aksCredentials, kubelogin,
 				"kubectl scale --namespace iris-dev deployment.apps/iris-classifier-deployment --replicas=0",
+				"kubectl scale --namespace iris-dev deployment.apps/otel-collector --replicas=0",
 				"kubectl scale --namespace iris-preview deployment.apps/iris-classifier-deployment-pr-7 --replicas=0",
 				"kubectl scale --namespace iris-preview deployment.apps/iris-classifier-deployment-pr-8 --replicas=0",
 				"az aks stop " + aks,
@@ -230,30 +254,48 @@ func TestCost(t *testing.T) {
 			want: []string{
 				aksCredentials, kubelogin,
 				"kubectl scale --namespace iris-dev deployment.apps/iris-classifier-deployment --replicas=3",
+				"kubectl scale --namespace iris-dev deployment.apps/otel-collector --replicas=1",
 				"kubectl scale --namespace iris-preview deployment.apps/iris-classifier-deployment-pr-7 --replicas=2",
 			},
 			says: "running already",
 		},
 		"all of GKE goes": {
 			cloud: "gcp", mode: "standard", verb: "cleanup",
-			answers: []answer{{pattern: "terraform * state list", stdout: "google_project_service.this[\"x\"]\ngoogle_container_cluster.standard[0]"}},
-			want:    words(dry["gcp standard cleanup"]),
+			answers: []answer{{pattern: "terraform * state list", stdout: "google_project_service.this[\"x\"]\ngoogle_container_cluster.standard[0]"}, gateways},
+			want:    ran("gcp standard cleanup"),
 		},
 		"all of EKS goes, while nodes run what removes load balancers": {
 			cloud: "aws", mode: "standard", verb: "cleanup",
 			answers: []answer{{pattern: "terraform * state list", stdout: "aws_eks_cluster.this"}, {pattern: "aws eks describe-nodegroup *", stdout: "2"}},
-			want:    words(dry["aws standard cleanup"]),
+			want:    withoutGateways("aws standard cleanup"),
 		},
 		"a clean-up that lost the nodes half-way goes on": {
 			cloud: "aws", mode: "standard", verb: "cleanup",
-			answers: []answer{{pattern: "terraform * state list", stdout: "aws_eks_cluster.this"}, {pattern: "aws eks describe-nodegroup *", code: 254}},
-			want:    words(dry["aws standard cleanup"]),
+			answers: []answer{{pattern: "terraform * state list", stdout: "aws_eks_cluster.this"}, {pattern: "aws eks describe-nodegroup *", code: 254}, gateways},
+			want:    ran("aws standard cleanup"),
+		},
+		"what GKE left in the network goes, and then the network": {
+			cloud: "gcp", mode: "standard", verb: "cleanup",
+			answers: []answer{
+				{pattern: "terraform * state list"},
+				{pattern: "terraform * destroy *", code: 1, once: true},
+				{pattern: "gcloud compute firewall-rules list *", stdout: "k8s-e4198c6a84c32393-node-http-hc"},
+				{pattern: "gcloud compute network-endpoint-groups list *", stdout: "k8s1-e4198c6a-iris\tus-central1-a\nk8s1-e4198c6a-iris\tus-central1-b"},
+			},
+			want: []string{
+				ran("gcp standard cleanup")[0],
+				"terraform -chdir=infra/gcp destroy -input=false -auto-approve -var project=my-mlops-project -var mode=standard",
+				"gcloud compute firewall-rules delete k8s-e4198c6a84c32393-node-http-hc --project=my-mlops-project --quiet",
+				"gcloud compute network-endpoint-groups delete k8s1-e4198c6a-iris --zone=us-central1-a --project=my-mlops-project --quiet",
+				"gcloud compute network-endpoint-groups delete k8s1-e4198c6a-iris --zone=us-central1-b --project=my-mlops-project --quiet",
+				"terraform -chdir=infra/gcp destroy -input=false -auto-approve -var project=my-mlops-project -var mode=standard",
+			},
 		},
 		"a second clean-up has no cluster to connect to": {
 			cloud: "gcp", mode: "standard", verb: "cleanup",
 			answers: []answer{{pattern: "terraform * state list"}},
 			want: []string{
-				words(dry["gcp standard cleanup"])[0],
+				ran("gcp standard cleanup")[0],
 				"terraform -chdir=infra/gcp destroy -input=false -auto-approve -var project=my-mlops-project -var mode=standard",
 			},
 		},
@@ -342,8 +384,8 @@ func TestCostFailsHalfWay(t *testing.T) {
 		"ask the state":    {"azure", "standard", "pause", []answer{{pattern: "az aks show *", code: 3}}, "az aks show", "stop the cluster", ""},
 		"start":            {"azure", "managed", "resume", []answer{{pattern: "az aks start *", code: 1}}, "az aks start", "start the cluster", ""},
 		"open the state":   {"aws", "standard", "cleanup", []answer{{pattern: "terraform * init *", code: 1}}, "terraform -chdir=infra/aws init", "open the state", ""},
-		"remove":           {"aws", "standard", "cleanup", []answer{{pattern: "terraform * state list", stdout: "aws_eks_cluster.this"}, {pattern: "kubectl delete namespace iris-staging *", code: 1}}, "kubectl delete namespace iris-staging", "remove the service", "open the state; connect"},
-		"destroy":          {"gcp", "managed", "cleanup", []answer{{pattern: "terraform * state list", stdout: "google_container_cluster.managed[0]"}, {pattern: "terraform * destroy *", code: 1}}, "terraform -chdir=infra/gcp destroy", "destroy", "open the state; connect; remove the service"},
+		"remove":           {"aws", "standard", "cleanup", []answer{{pattern: "terraform * state list", stdout: "aws_eks_cluster.this"}, {pattern: "kubectl delete services --namespace iris-staging *", code: 1}}, "kubectl delete services --namespace iris-staging", "remove the load balancers", "open the state; connect"},
+		"destroy":          {"gcp", "managed", "cleanup", []answer{{pattern: "terraform * state list", stdout: "google_container_cluster.managed[0]"}, {pattern: "terraform * destroy *", code: 1}}, "terraform -chdir=infra/gcp destroy", "destroy", "open the state; connect; remove the load balancers"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -388,5 +430,71 @@ func TestCleanupOfAPausedEKS(t *testing.T) {
 	r := b.run(t, "cost", "cleanup")
 	assert.Equal(t, 3, r.code)
 	assert.Contains(t, r.stderr, "make resume CLOUD=aws MODE=standard")
-	assert.Equal(t, []string{words(dry["aws standard cleanup"])[0]}, changes(r.commands), "the state was opened, and no more")
+	assert.Equal(t, []string{ran("aws standard cleanup")[0]}, changes(r.commands), "the state was opened, and no more")
+}
+
+// What is there is listed with its price after a pause, after a clean-up, and when asked for: by the clouds' label, and on
+// Google Cloud, where some things take none, in the whole project.
+func TestCosts(t *testing.T) {
+	for cloud, test := range map[string]struct {
+		answers []answer
+		want    string
+	}{
+		"gcp": {[]answer{
+			{pattern: "gcloud container clusters list --filter=resourceLabels.app=iris-classifier --project=my-mlops-project *", stdout: "mlops-standard"},
+			{pattern: "gcloud compute routers list *", stdout: "mlops-standard"},
+			{pattern: "gcloud compute forwarding-rules list --project=my-mlops-project *", stdout: "a0b1\ngkegw1-c2d3"},
+			{pattern: "gcloud compute addresses list *", code: 1},
+			{pattern: "gcloud artifacts repositories list *", stdout: "mlops-images"},
+		}, `
+cluster mlops-standard: $0.10 an hour
+router mlops-standard: $0.0014 an hour for each node
+balancer a0b1: $0.025 an hour for the first five rules together
+balancer gkegw1-c2d3: $0.025 an hour for the first five rules together
+# not known: gcloud compute addresses list --project=my-mlops-project '--format=value(name)': stub: refused
+registry mlops-images: $0.10 a GB and month beyond 0.5 GB`},
+		"aws": {[]answer{{pattern: "aws resourcegroupstaggingapi get-resources --tag-filters Key=app,Values=iris-classifier --region us-west-2 *", stdout: strings.Join([]string{
+			"arn:aws:ec2:us-west-2:123456789012:natgateway/nat-0", "arn:aws:ec2:us-west-2:123456789012:vpc/vpc-0",
+			"arn:aws:elasticloadbalancing:us-west-2:123456789012:loadbalancer/net/k8s-iris/0", "arn:aws:kms:us-west-2:123456789012:key/0",
+		}, "\n")}}, `
+arn:aws:ec2:us-west-2:123456789012:natgateway/nat-0: $0.045 an hour
+arn:aws:elasticloadbalancing:us-west-2:123456789012:loadbalancer/net/k8s-iris/0: $0.0225 an hour
+arn:aws:kms:us-west-2:123456789012:key/0: $1 a month`},
+		"azure": {[]answer{{pattern: "az resource list --tag app=iris-classifier --subscription *", stdout: "/s/0/providers/Microsoft.ContainerRegistry/registries/mlopsImages\n/s/0/providers/Microsoft.Network/virtualNetworks/mlops-standard"}}, `
+/s/0/providers/Microsoft.ContainerRegistry/registries/mlopsImages: $5.00 for 30 days`},
+	} {
+		t.Run(cloud, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, cloud, test.answers...)
+			r := b.run(t, "cost", "costs")
+			require.Zero(t, r.code, r.stderr)
+			assert.Equal(t, words(test.want), words(r.stdout)[1:])
+			assert.Empty(t, changes(r.commands))
+
+			b.stdin = "mlops-standard\n"
+			b.answers = append([]answer{{pattern: "az aks show *", stdout: "Stopped"}, {pattern: "aws eks describe-nodegroup *", stdout: "0"}}, b.answers...)
+			assert.Contains(t, b.run(t, "cost", "pause").stdout, strings.TrimSpace(test.want)+"\npause: done\n")
+		})
+	}
+}
+
+// The label of the clouds finds nothing in Kubernetes: whatever runs or costs there has one of these.
+func TestSelector(t *testing.T) {
+	library, err := os.ReadFile(filepath.Join(infra, "scripts", "lib.sh"))
+	require.NoError(t, err)
+	known := strings.Split(string(regexp.MustCompile(`selector='app in \((.*)\)'`).FindSubmatch(library)[1]), ", ")
+	object := regexp.MustCompile(`(?m)^kind: (?:Deployment|DaemonSet|StatefulSet|Job|CronJob|ScaledObject|Gateway)\nmetadata:\n(?:  .*\n)*?  labels:\n    app: (.*)$`)
+	count := 0
+	require.NoError(t, filepath.WalkDir(filepath.Join(infra, "..", "k8s"), func(path string, entry os.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || filepath.Ext(path) != ".yaml" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, found := range object.FindAllStringSubmatch(string(text), -1) {
+			count++
+			assert.Contains(t, known, found[1], path)
+		}
+		return err
+	}))
+	assert.GreaterOrEqual(t, count, 5)
 }

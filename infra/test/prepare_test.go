@@ -73,6 +73,16 @@ func TestPrepare(t *testing.T) {
 	}
 }
 
+// On Fargate AWS runs the router of logs, which has to be told where to write: in this region, as this cluster.
+func TestPrepareFargate(t *testing.T) {
+	b := newBench(t, "aws", network()...)
+	b.env = append(b.env, "MODE=managed")
+	r := b.run(t, "prepare")
+	require.Zero(t, r.code, r.stderr)
+	assert.Contains(t, r.commands, "kubectl apply --server-side --field-manager=tepal-deploy --filename -")
+	assert.Contains(t, r.stdout, "sed -e s/us-west-2/us-west-2/ -e s/mlops-auto/mlops-auto/ k8s/aws/fargate-logs.yaml |")
+}
+
 // A dry run is a script: run, it does the same.
 func TestPrepareDryRun(t *testing.T) {
 	b := newBench(t, "aws")

@@ -6,6 +6,7 @@ package infra_test
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -101,16 +102,15 @@ func TestRootsHandEveryVariableToTheSettings(t *testing.T) {
 }
 
 func TestRootsHaveTheSameOutputs(t *testing.T) {
-	type output struct{ description, sensitive string }
-	outputs := func(root string) map[string]output {
-		all := map[string]output{}
+	secret := regexp.MustCompile(`connection_string|kube_config|password|private_key|primary_|secondary_|secret|token`)
+	outputs := func(root string) map[string]string {
+		all := map[string]string{}
 		for _, block := range blocks(parse(t, root), "output") {
-			o := output{description: literal(t, block.Body, "description")}
-			if attribute, ok := block.Body.Attributes["sensitive"]; ok {
-				value, _ := attribute.Expr.Value(nil)
-				o.sensitive = value.GoString()
+			all[block.Labels[0]] = literal(t, block.Body, "description")
+			// An output is printed after each apply, and read by whoever reads the state.
+			for _, traversal := range block.Body.Attributes["value"].Expr.Variables() {
+				assert.NotRegexp(t, secret, strings.Join(steps(traversal), "."), "infra/%s: output %s", root, block.Labels[0])
 			}
-			all[block.Labels[0]] = o
 		}
 		return all
 	}

@@ -26,6 +26,8 @@ type answer struct {
 	pattern string
 	stdout  string
 	code    int
+	// once makes it the answer to the first such command alone.
+	once bool
 }
 
 // bench is a place to run a script in: a PATH with recording stubs and the
@@ -46,13 +48,34 @@ type result struct {
 }
 
 // tools are real: what every machine has, jq, and Terraform for the module of settings.
-const tools = "bash basename cat chmod cut date dirname grep head jq mktemp rm sed sh tee timeout tr env"
+const tools = "awk bash basename cat chmod cksum cp cut date dirname grep head jq mktemp mv rm sed sh tee touch timeout tr env"
 
-// stub records itself and gives the first answer whose pattern fits.
+// stub records itself and gives the first answer whose pattern fits. Terraform itself plans the settings, but for the same
+// ones once alone: an answer is kept by the arguments, without the folders of one run, and by the file of variables.
 const stub = `#!/bin/bash
-line="$(basename "$0") $*"
+line="${0##*/} $*"
 case "$line" in
-"terraform -chdir="*/settings*) exec %q "$@" ;;
+"terraform -chdir="*/settings*)
+  terraform=%q kept=%q last=${!#}
+  if [ "$2" = show ]; then exec cat "$last"; fi
+  key=
+  for word in "$@"; do
+    case $word in
+    -state=* | -chdir=*) ;;
+    -out=*) out=${word#-out=} ;;
+    -var-file=*) key+=$(<"${word#-var-file=}") ;;
+    *) key+=" $word" ;;
+    esac
+  done
+  for name in "${!TF_VAR_@}"; do key+=" $name=${!name}"; done
+  kept+=/$(printf %%s "$key" | cksum | tr -c '0-9\n' -)
+  if [ ! -e "$kept.json" ]; then
+    "$terraform" "$@" || exit
+    "$terraform" "$1" show -json "$out" >"$kept.$$"
+    mv "$kept.$$" "$kept.json"
+  fi
+  exec cp "$kept.json" "$out"
+  ;;
 esac
 printf '%%s\n' "${line//$'\n'/ }" >>%q
 case "$line" in
@@ -60,6 +83,19 @@ case "$line" in
 esac
 exit 0
 `
+
+// kept is where the plans of the settings are kept while the tests run.
+var kept string
+
+func TestMain(m *testing.M) {
+	var err error
+	if kept, err = os.MkdirTemp("", "settings"); err != nil {
+		panic(err)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(kept)
+	os.Exit(code)
+}
 
 func newBench(t *testing.T, cloud string, answers ...answer) *bench {
 	t.Helper()
@@ -107,10 +143,15 @@ func (b *bench) install(t *testing.T, programs string) {
 		for i := range words {
 			words[i] = shellQuote(words[i])
 		}
-		fmt.Fprintf(&cases, "%s) printf '%%s\\n' %s; [ %d = 0 ] || echo 'stub: refused' >&2; exit %d ;;\n",
-			strings.Join(words, "*"), shellQuote(a.stdout), a.code, a.code)
+		condition := ""
+		if a.once {
+			mark := filepath.Join(b.dir, fmt.Sprintf("once-%d", len(cases.String())))
+			condition = fmt.Sprintf(`if [ ! -e %[1]q ]; then touch %[1]q; else exit 0; fi; `, mark)
+		}
+		fmt.Fprintf(&cases, "%s) %sprintf '%%s\\n' %s; [ %d = 0 ] || echo 'stub: refused' >&2; exit %d ;;\n",
+			strings.Join(words, "*"), condition, shellQuote(a.stdout), a.code, a.code)
 	}
-	text := fmt.Sprintf(stub, terraform, filepath.Join(b.dir, "log"), cases.String())
+	text := fmt.Sprintf(stub, terraform, kept, filepath.Join(b.dir, "log"), cases.String())
 	for program := range strings.FieldsSeq(programs) {
 		require.NoError(t, os.WriteFile(filepath.Join(b.dir, "bin", program), []byte(text), 0o755))
 	}

@@ -3,6 +3,9 @@ package infra_test
 import (
 	"crypto/sha256"
 	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -63,7 +66,53 @@ func TestApply(t *testing.T) {
 	assert.Equal(t, words(`
 aws sts get-caller-identity --query Account --output text
 terraform -chdir=infra/aws init -input=false -reconfigure -backend-config=bucket=tepal-state-123456789012 -backend-config=region=us-west-2
-terraform -chdir=infra/aws apply -var project=123456789012 -var mode=managed`), r.commands)
+terraform -chdir=infra/aws apply -var project=123456789012 -var mode=managed
+aws eks update-kubeconfig --name mlops-auto --region us-west-2`), r.commands)
+}
+
+// A pool of identities that a clean-up deleted keeps its name for 30 days: it comes back, and into the state.
+func TestApplyRevives(t *testing.T) {
+	const (
+		pool     = "gcloud iam workload-identity-pools describe cicd-deployer-github --location=global --project=my-mlops-project --format=value(state)"
+		provider = "gcloud iam workload-identity-pools providers describe github --workload-identity-pool=cicd-deployer-github --location=global --project=my-mlops-project --format=value(state)"
+		at       = "projects/my-mlops-project/locations/global/workloadIdentityPools/cicd-deployer-github"
+		variable = " -input=false -var project=my-mlops-project "
+	)
+	first := words(`
+gcloud config get-value project
+terraform -chdir=infra/gcp init -input=false -reconfigure -backend-config=bucket=my-mlops-project-tepal-state
+` + pool)
+	last := words(`
+terraform -chdir=infra/gcp apply -var project=my-mlops-project
+gcloud auth configure-docker us-central1-docker.pkg.dev --quiet
+gcloud container clusters get-credentials mlops-standard --location=us-central1 --project=my-mlops-project`)
+	for name, test := range map[string]struct {
+		answers []answer
+		between string
+	}{
+		"a new project":     {[]answer{{pattern: pool, code: 1}}, ""},
+		"one that is there": {[]answer{{pattern: pool, stdout: "ACTIVE"}}, ""},
+		"one that was deleted": {[]answer{{pattern: pool, stdout: "DELETED"}, {pattern: provider, stdout: "DELETED"}}, `
+gcloud iam workload-identity-pools undelete cicd-deployer-github --location=global --project=my-mlops-project
+terraform -chdir=infra/gcp state list google_iam_workload_identity_pool.github
+terraform -chdir=infra/gcp import` + variable + `google_iam_workload_identity_pool.github ` + at + `
+` + provider + `
+gcloud iam workload-identity-pools providers undelete github --workload-identity-pool=cicd-deployer-github --location=global --project=my-mlops-project
+terraform -chdir=infra/gcp state list google_iam_workload_identity_pool_provider.github[0]
+terraform -chdir=infra/gcp import` + variable + `google_iam_workload_identity_pool_provider.github[0] ` + at + `/providers/github`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := newBench(t, "gcp", test.answers...)
+			b.env = append(b.env, `TF_VAR_github_repository={"name": "my-name/tepal", "id": 456789, "owner_id": 123456}`)
+			r := b.run(t, "terraform", "apply")
+			require.Zero(t, r.code, r.stderr)
+			assert.Equal(t, slices.Concat(first, words(test.between), last), r.commands)
+		})
+	}
+	text, err := os.ReadFile(filepath.Join(infra, "gcp", "identity.tf"))
+	require.NoError(t, err)
+	assert.Regexp(t, `(?s)"google_iam_workload_identity_pool" "github" \{\s+workload_identity_pool_id = "cicd-deployer-github"`, string(text))
 }
 
 func TestTerraformRefuses(t *testing.T) {

@@ -92,7 +92,7 @@ func trust(t *testing.T, plans map[string]plan) {
 // googleCloud evaluates condition and mapping in Google's language, and looks for the account that the subject may act as.
 func googleCloud(t *testing.T, p plan, got map[string]string) string {
 	t.Helper()
-	provider := p["google_iam_workload_identity_pool_provider.github"]
+	provider := p["google_iam_workload_identity_pool_provider.github[0]"]
 	env, err := cel.NewEnv(cel.Variable("assertion", cel.MapType(cel.StringType, cel.StringType)))
 	require.NoError(t, err)
 	evaluate := func(expression string) any {

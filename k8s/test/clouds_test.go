@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -63,4 +64,22 @@ func TestAzureSignsIn(t *testing.T) {
 	// Who it is, who vouches for that, and whom it is for: the role Monitoring Metrics Publisher is looked up by them.
 	assert.Len(t, config.Extensions[name].WorkloadIdentity, 3)
 	assert.Equal(t, []string{"https://monitor.azure.com/.default"}, config.Extensions[name].Scopes)
+}
+
+// TestFargateLogs holds the log router's ConfigMap to what AWS asks of it: its names, its label, at most 5,300 characters.
+func TestFargateLogs(t *testing.T) {
+	text, err := os.ReadFile("../aws/fargate-logs.yaml")
+	require.NoError(t, err)
+	list := decode(t, text)
+	assert.Equal(t, map[string]string{"aws-observability": "enabled"}, get[*corev1.Namespace](t, list, "aws-observability").Labels)
+	config := get[*corev1.ConfigMap](t, list, "aws-logging")
+	assert.Equal(t, "aws-observability", config.Namespace)
+	length := 0
+	for _, part := range config.Data {
+		length += len(part)
+	}
+	assert.Less(t, length, 5300)
+	// Its doctor and its role look there.
+	assert.Contains(t, config.Data["output.conf"], "log_group_name /aws/containerinsights/mlops-auto/application\n")
+	assert.Contains(t, config.Data["output.conf"], "region us-west-2\n")
 }

@@ -2,6 +2,7 @@ package k8s_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -9,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -23,16 +25,26 @@ const (
 	canary = "registry.example/mlops-images/iris:next"
 )
 
-// tool builds a tool of the module, which is then as fast as an installed one.
+// tool builds a tool of the module once, which is then as fast as an installed one.
 func tool(t *testing.T, name string) string {
 	t.Helper()
-	build := exec.CommandContext(t.Context(), "go", "tool", "-modfile=tools/"+name+"/go.mod", "-n", name)
-	build.Dir = root
-	var complaints bytes.Buffer
-	build.Stderr = &complaints
-	path, err := build.Output()
-	require.NoError(t, err, complaints.String())
-	return strings.TrimSpace(string(path))
+	path, err := once("tool "+name, func() (string, error) {
+		build := exec.CommandContext(context.WithoutCancel(t.Context()), "go", "tool", "-modfile=tools/"+name+"/go.mod", "-n", name)
+		build.Dir = root
+		path, err := build.Output()
+		return strings.TrimSpace(string(path)), err
+	})
+	require.NoError(t, err)
+	return path
+}
+
+// results are what once has got.
+var results sync.Map
+
+// once calls a function for the first who asks, and gives its result to all.
+func once[T any](key string, get func() (T, error)) (T, error) {
+	f, _ := results.LoadOrStore(key, sync.OnceValues(get))
+	return f.(func() (T, error))()
 }
 
 // choice is one call of make manifests.
@@ -61,19 +73,29 @@ func (c choice) suffix() string {
 	return ""
 }
 
-// render runs scripts/manifests.sh, in an environment that has nothing else.
+// printed is what a script has printed, and how it ended.
+type printed struct {
+	stdout, stderr string
+	err            error
+}
+
+// render runs scripts/manifests.sh once for a choice, in an environment that has nothing else.
 func render(t *testing.T, kustomize string, c choice, variables ...string) (stdout, stderr string, err error) {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), "scripts/manifests.sh")
-	command.Dir = root
-	command.Env = append([]string{
-		"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "KUSTOMIZE=" + kustomize + " ",
-		"ENV=" + c.env, "CLUSTER=" + c.cluster, "IMAGE=" + image, "CANARY=" + canary, "PR=12", "COMPONENTS=" + strings.Join(c.components, " "), "GATEWAY_CLASS=example", "OTLP_ENDPOINT=http://otlp.example:4318", "PROMETHEUS=http://prometheus.example:9090",
-	}, variables...)
-	var out, complaints bytes.Buffer
-	command.Stdout, command.Stderr = &out, &complaints
-	err = command.Run()
-	return out.String(), complaints.String(), err
+	p, _ := once(c.String()+" "+strings.Join(variables, " "), func() (printed, error) {
+		command := exec.CommandContext(context.WithoutCancel(t.Context()), "scripts/manifests.sh")
+		command.Dir = root
+		command.Env = append([]string{
+			"PATH=" + os.Getenv("PATH"), "HOME=" + os.Getenv("HOME"), "KUSTOMIZE=" + kustomize + " ",
+			"ENV=" + c.env, "CLUSTER=" + c.cluster, "IMAGE=" + image, "CANARY=" + canary, "PR=12", "COMPONENTS=" + strings.Join(c.components, " "),
+			"GATEWAY_CLASS=example", "OTLP_ENDPOINT=http://otlp.example:4318", "PROMETHEUS=http://prometheus.example:9090",
+		}, variables...)
+		var out, complaints bytes.Buffer
+		command.Stdout, command.Stderr = &out, &complaints
+		err := command.Run()
+		return printed{out.String(), complaints.String(), err}, nil
+	})
+	return p.stdout, p.stderr, p.err
 }
 
 // rendered renders and decodes a choice that must be possible.

@@ -44,7 +44,7 @@ func check(s *model.Schema, g *model.Golden) (f floors, err error) {
 	for i := range g.Rows {
 		row := &g.Rows[i]
 		if err := checkRow(s, row); err != nil {
-			return f, fmt.Errorf("golden row %d (%s): %w", i, clip(row.Instance), err)
+			return f, fmt.Errorf("golden row %d (%s): %w", i, quoted(row.Instance), err)
 		}
 		f.scores, f.values = raise(f.scores, row.Scores), raise(f.values, row.Value)
 	}
@@ -110,7 +110,7 @@ func (p *prover) compare(want *model.GoldenRow, answer json.RawMessage, f floors
 		return fmt.Errorf("the answer cannot be read: %w", err)
 	}
 	if expectsLabel(want) && !sameLabel(want.Label, got.Label) {
-		return fmt.Errorf("label %s is expected, and %s was answered", clip(want.Label), answered(got.Label))
+		return fmt.Errorf("label %s is expected, and %s was answered", quoted(want.Label), answered(got.Label))
 	}
 	tolerance := p.model.Golden.Tolerance
 	even := func(int, float64) float64 { return tolerance }
@@ -157,7 +157,7 @@ func answered(raw json.RawMessage) string {
 	if len(raw) == 0 || string(raw) == "null" {
 		return "none"
 	}
-	return clip(raw)
+	return quoted(raw)
 }
 
 // values returns the value of a regression as a list, whatever its form; nil

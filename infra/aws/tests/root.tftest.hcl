@@ -17,6 +17,10 @@ variables {
 run "standard" {
   command = plan
   assert {
+    condition     = aws_eks_addon.logs[0].addon_name == "amazon-cloudwatch-observability" && length(aws_iam_role_policy.fargate_logs) == 0
+    error_message = "what pods on nodes print is sent by the add-on"
+  }
+  assert {
     condition     = aws_eks_node_group.default[0].scaling_config[0].desired_size == 2 && length(aws_eks_fargate_profile.this) == 0
     error_message = "two nodes, and nothing on Fargate"
   }
@@ -48,6 +52,10 @@ run "managed" {
     mode   = "managed"
     budget = { amount = 50, emails = ["someone@example.com"] }
     admins = ["arn:aws:iam::123456789012:role/someone"]
+  }
+  assert {
+    condition     = length(aws_eks_addon.logs) == 0 && length(aws_iam_role_policy.fargate_logs) == 1
+    error_message = "what pods on Fargate print is sent by AWS, as the role of the profile"
   }
   assert {
     condition     = endswith(aws_eks_access_policy_association.admin["arn:aws:iam::123456789012:role/someone"].policy_arn, "/AmazonEKSClusterAdminPolicy")

@@ -10,6 +10,10 @@ variables {
 run "standard" {
   command = plan
   assert {
+    condition     = azurerm_monitor_data_collection_rule_association.pods.name == "ContainerInsightsExtension" && contains(azurerm_monitor_data_collection_rule.pods.data_flow[0].streams, "Microsoft-ContainerLogV2")
+    error_message = "what pods print comes into ContainerLogV2"
+  }
+  assert {
     condition     = azurerm_kubernetes_cluster.this.default_node_pool[0].node_count == 2 && length(azurerm_kubernetes_cluster.this.aci_connector_linux) == 0
     error_message = "two nodes, and no virtual ones"
   }

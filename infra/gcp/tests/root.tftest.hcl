@@ -82,5 +82,8 @@ run "nobody_deploys_by_default" {
   variables {
     github_repository = null
   }
-  expect_failures = [google_iam_workload_identity_pool_provider.github]
+  assert {
+    condition     = length(google_iam_workload_identity_pool_provider.github) + length(google_service_account.deployer) == 0
+    error_message = "without a repository no workflow is let in"
+  }
 }
