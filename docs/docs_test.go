@@ -302,10 +302,11 @@ func help(t *testing.T) programs {
 	return list
 }
 
-// flags reads a help text, whose lines are wrapped.
+// flags reads a help text, whose lines are wrapped. An argument is among the
+// flags by its own form, such as [<model>].
 func flags(text string) map[string]option {
 	// What a line break brings to the front of a line stands further right.
-	start := regexp.MustCompile(`(?m)^ {2,6}(?:-\w, )?--([a-z0-9-]+)(?:=(\S+))?`)
+	start := regexp.MustCompile(`(?m)^ {2,6}(?:-\w, )?(?:--([a-z0-9-]+)(?:=(\S+))?|\[<[a-z]+>\])`)
 	variable := regexp.MustCompile(`\(\$(TEPAL_[A-Z_]+)\)`)
 	list := make(map[string]option)
 	found := start.FindAllStringSubmatchIndex(text, -1)
@@ -321,7 +322,11 @@ func flags(text string) map[string]option {
 		if v := variable.FindStringSubmatch(text[at[1]:end]); v != nil {
 			f.variable = v[1]
 		}
-		list[text[at[2]:at[3]]] = f
+		name := strings.TrimSpace(text[at[0]:at[1]])
+		if at[2] >= 0 {
+			name = text[at[2]:at[3]]
+		}
+		list[name] = f
 	}
 	return list
 }
@@ -818,6 +823,65 @@ func exchange(t *testing.T, address, request string) (int, []byte) {
 
 // TestExamples sends every request that stands in a page before an answer. An
 // answer must have what the page shows of it.
+// TestProblemsWithoutRequests holds the examples of problems that no request on
+// the page leads to against those that tests of the server record, numbers
+// aside; where none is recorded, against the texts in the code.
+func TestProblemsWithoutRequests(t *testing.T) {
+	digits := regexp.MustCompile(`\d+(ms|s)?`)
+	mask := func(value any) string { return digits.ReplaceAllString(fmt.Sprint(value), "N") }
+	files, err := filepath.Glob(filepath.Join(root, "server/testdata/transcripts/*/*.http"))
+	require.NoError(t, err)
+	recorded := make(map[string][]map[string]any)
+	line := regexp.MustCompile(`(?m)^\{"type":"https://[^"]*/docs/problems\.md#([^"]+)".*\}$`)
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, found := range line.FindAllStringSubmatch(string(text), -1) {
+			var answer map[string]any
+			require.NoError(t, json.Unmarshal([]byte(found[0]), &answer), file)
+			recorded[found[1]] = append(recorded[found[1]], answer)
+		}
+	}
+	var code strings.Builder
+	for _, pattern := range []string{"server/*.go", "model/*.go", "model/rows/*.go"} {
+		sources, err := filepath.Glob(filepath.Join(root, pattern))
+		require.NoError(t, err)
+		for _, source := range sources {
+			text, err := os.ReadFile(source)
+			require.NoError(t, err)
+			code.Write(text)
+		}
+	}
+	page := read(t, "docs/problems.md")
+	count := 0
+	for _, section := range strings.Split(page.text, "\n## ")[1:] {
+		slug, _, _ := strings.Cut(section, "\n")
+		example := regexp.MustCompile("(?s)```json\n(.*?)\n```").FindStringSubmatch(section)
+		require.NotNil(t, example, slug)
+		if strings.Contains(section, "```http") {
+			continue // TestExamples sends it
+		}
+		count++
+		shown := decode(t, []byte(example[1])).(map[string]any)
+		if answers := recorded[slug]; answers != nil {
+			assert.True(t, slices.ContainsFunc(answers, func(answer map[string]any) bool {
+				for name, value := range shown {
+					if mask(answer[name]) != mask(value) {
+						return false
+					}
+				}
+				return true
+			}), "%s: no answer is like the example", slug)
+			continue
+		}
+		assert.Contains(t, code.String(), shown["detail"], slug)
+		for name := range shown {
+			assert.Contains(t, []string{"detail", "expected"}, name, slug)
+		}
+	}
+	assert.Greater(t, count, 5)
+}
+
 func TestExamples(t *testing.T) {
 	address, _ := serve(t)
 	count := 0

@@ -6,8 +6,11 @@ package model
 type Batch struct {
 	// Rows is the number of instances.
 	Rows int
-	// Inputs has one tensor for each graph input, each with Rows rows.
+	// Inputs has one tensor for each graph input. While rows are appended, the
+	// tensors have room for more than Rows rows; Trim ends that.
 	Inputs []Tensor
+	// room is the number of rows that each tensor has.
+	room int
 }
 
 // Reset empties the batch and gives it the schema's inputs, keeping storage.
@@ -16,24 +19,40 @@ func (b *Batch) Reset(s *Schema) {
 	if len(b.Inputs) != len(s.Inputs) {
 		b.Inputs = make([]Tensor, len(s.Inputs))
 	}
-	b.resize(s)
+	b.makeRoom(s, 0)
 }
 
-// Append adds one row, with every cell unset, and returns its index. Storage
-// grows by doubling and is kept over Reset.
+// Append adds one row, with every cell unset, and returns its index. Room grows
+// in proportion to the rows that are there, so that most rows touch no tensor;
+// storage is kept over Reset.
 func (b *Batch) Append(s *Schema) int {
+	if b.Rows == b.room {
+		b.makeRoom(s, b.Rows+max(1, min(b.Rows, 64), b.Rows/4))
+	}
 	b.Rows++
-	b.resize(s)
 	return b.Rows - 1
 }
 
-func (b *Batch) resize(s *Schema) {
+// makeRoom gives every tensor so many rows.
+func (b *Batch) makeRoom(s *Schema, rows int) {
+	b.room = rows
 	for i := range b.Inputs {
-		in := &s.Inputs[i]
-		if in.Vector {
-			b.Inputs[i].Resize(in.Type, b.Rows)
+		if in := &s.Inputs[i]; in.Vector {
+			b.Inputs[i].Resize(in.Type, rows)
 		} else {
-			b.Inputs[i].Resize(in.Type, b.Rows, in.Columns)
+			b.Inputs[i].Resize(in.Type, rows, in.Columns)
 		}
+	}
+}
+
+// Trim gives every tensor Rows rows. Model.Predict begins with it.
+func (b *Batch) Trim() {
+	if b.room == b.Rows {
+		return
+	}
+	b.room = b.Rows
+	for i := range b.Inputs {
+		b.Inputs[i].Shape[0] = b.Rows
+		b.Inputs[i].fit()
 	}
 }

@@ -58,6 +58,7 @@ func (m *Model) Predict(ctx context.Context, b *Batch, p *Predictions) error {
 	if err := ContextError(ctx); err != nil {
 		return err
 	}
+	b.Trim()
 	p.reset(&m.Schema)
 	if err := m.Program.Run(ctx, b.Inputs, p.Outputs); err != nil {
 		if ended := ContextError(ctx); ended != nil {

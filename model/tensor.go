@@ -55,13 +55,15 @@ type Tensor struct {
 // Those that it had of this type stay, in their order; the others are
 // unspecified. It allocates only when the storage at hand is too small.
 func (t *Tensor) Resize(typ Type, shape ...int) {
-	n := 1
-	for _, d := range shape {
-		n *= d
-	}
 	t.Type = typ
 	t.Shape = append(t.Shape[:0], shape...)
-	switch typ {
+	t.fit()
+}
+
+// fit gives the slice in use the length that the shape asks for.
+func (t *Tensor) fit() {
+	n := t.Len()
+	switch t.Type {
 	case Float32:
 		t.Float32s = extend(t.Float32s, n)
 	case Float64:

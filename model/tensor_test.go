@@ -1,6 +1,8 @@
 package model
 
 import (
+	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -125,6 +127,7 @@ func TestBatch(t *testing.T) {
 		b.Inputs[4].Bools[i] = i%2 == 0
 		b.Inputs[5].Strings[2*i+1] = "x"
 	}
+	b.Trim()
 	for i, in := range b.Inputs {
 		require.Equal(t, s.Inputs[i].Type, in.Type)
 		want := []int{100, s.Inputs[i].Columns}
@@ -140,6 +143,9 @@ func TestBatch(t *testing.T) {
 	require.Equal(t, int64(41), b.Inputs[3].Int64s[41])
 	require.True(t, b.Inputs[4].Bools[42])
 	require.Equal(t, "x", b.Inputs[5].Strings[83])
+	require.Equal(t, 100, b.Append(s), "after Trim")
+	b.Inputs[0].Float32s[201] = 7
+	require.Equal(t, []float32{41}, b.Inputs[0].Float32s[82:83])
 
 	require.Zero(t, testing.AllocsPerRun(10, func() {
 		b.Reset(s)
@@ -166,4 +172,22 @@ func TestBatch(t *testing.T) {
 	require.Len(t, b.Inputs, 1, "another schema's inputs")
 	b.Append(other)
 	require.Equal(t, []int{1, 1}, b.Inputs[0].Shape)
+}
+
+// BenchmarkBatchAppend fills a batch of 1,000 rows; the figure is for one row.
+func BenchmarkBatchAppend(b *testing.B) {
+	const rows = 1000
+	for _, inputs := range []int{1, 200} {
+		b.Run(strconv.Itoa(inputs), func(b *testing.B) {
+			s := &Schema{Inputs: slices.Repeat([]Input{{Type: Float32, Columns: 1}}, inputs)}
+			var batch Batch
+			for b.Loop() {
+				batch.Reset(s)
+				for range rows {
+					batch.Append(s)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows, "ns/row")
+		})
+	}
 }

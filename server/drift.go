@@ -3,8 +3,6 @@ package server
 import (
 	"net/http"
 
-	"github.com/go-chi/chi/v5"
-
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/telemetry"
 	"github.com/tepalhq/tepal/telemetry/drift"
@@ -38,7 +36,7 @@ func (s *Server) monitorOf(m *model.Model) *drift.Monitor {
 // showDrift answers GET /models/{name}/drift: how what the model is asked and
 // answers differs from what it was trained with.
 func (s *Server) showDrift(w http.ResponseWriter, r *http.Request) {
-	served, err := s.repository.Find(chi.URLParam(r, "name"))
+	served, err := s.repository.Find(pathValue(r, "name"))
 	if err != nil {
 		fail(w, r, err)
 		return

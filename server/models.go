@@ -3,8 +3,6 @@ package server
 import (
 	"net/http"
 
-	"github.com/go-chi/chi/v5"
-
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/repository"
 	"github.com/tepalhq/tepal/telemetry"
@@ -34,7 +32,7 @@ func (s *Server) listModels(w http.ResponseWriter, r *http.Request) {
 
 // showModel answers GET /models/{name}: all there is to know of one model.
 func (s *Server) showModel(w http.ResponseWriter, r *http.Request) {
-	served, err := s.repository.Find(chi.URLParam(r, "name"))
+	served, err := s.repository.Find(pathValue(r, "name"))
 	if err != nil {
 		fail(w, r, err)
 		return

@@ -44,7 +44,9 @@ func TestNoPayloadIsLoggedByDefault(t *testing.T) {
 	require.Equal(t, http.StatusOK, status)
 	status, _ = post(t, s.url+"/predict", `{"sepal_length":"5.12345","sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}`)
 	require.Equal(t, http.StatusUnprocessableEntity, status)
-	logLine(t, s, "POST /predict 422")
+	line := logLine(t, s, "POST /predict 422")
+	assert.Equal(t, "invalid-value", line["problem"])
+	assert.Equal(t, "/sepal_length", line["pointer"])
 	assert.NotContains(t, s.logs.String(), "payload")
 	assert.NotContains(t, s.logs.String(), "5.12345")
 }

@@ -1,13 +1,17 @@
 package server
 
 import (
+	"cmp"
 	"net/http"
 	"net/http/pprof"
+	"net/url"
 	"strings"
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/tepalhq/tepal/clip"
 	"github.com/tepalhq/tepal/model"
+	"github.com/tepalhq/tepal/spelling"
 )
 
 // routes is the public handler: every route with its telemetry, and health
@@ -34,9 +38,9 @@ func (s *Server) routes() http.Handler {
 		}
 	}
 	s.addHealth(mux)
-	mux.NotFound(s.telemetry.Unmatched(http.HandlerFunc(notFound)).ServeHTTP)
+	mux.NotFound(s.telemetry.Unmatched(notFound(mux)).ServeHTTP)
 	mux.MethodNotAllowed(s.telemetry.Unmatched(methodNotAllowed(mux)).ServeHTTP)
-	return s.closeWhileDraining(readOn(s.refuseExtra(shortcut(direct, mux))))
+	return s.closeWhileDraining(readOn(s.refuseExtra(shortcut(direct, canonical(mux)))))
 }
 
 // shortcut hands a POST to one of the given paths to its handler at once. The
@@ -45,13 +49,50 @@ func (s *Server) routes() http.Handler {
 func shortcut(direct map[string]http.Handler, router http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
-			if handler := direct[r.URL.Path]; handler != nil {
+			if handler := direct[r.URL.EscapedPath()]; handler != nil {
 				handler.ServeHTTP(w, r)
 				return
 			}
 		}
 		router.ServeHTTP(w, r)
 	})
+}
+
+// canonical hands requests to the router by one form of the path, so that the
+// same rule holds for all routes: each segment is what its percent-encoding
+// stands for, and an encoded slash is part of a segment. /%70redict is /predict
+// (RFC 3986, section 6.2.2.2), and /models%2Firis is no model.
+func canonical(router http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		escaped := r.URL.EscapedPath()
+		if !strings.Contains(escaped, "%") {
+			router.ServeHTTP(w, r)
+			return
+		}
+		segments := strings.Split(escaped, "/")
+		for i, segment := range segments {
+			if text, err := url.PathUnescape(segment); err == nil {
+				segments[i] = url.PathEscape(text)
+			}
+		}
+		to := *r
+		to.URL = new(url.URL)
+		*to.URL = *r.URL
+		to.URL.RawPath = strings.Join(segments, "/") // which the router prefers
+		router.ServeHTTP(w, &to)
+	})
+}
+
+// routed is the path that the router goes by.
+func routed(r *http.Request) string { return cmp.Or(r.URL.RawPath, r.URL.Path) }
+
+// pathValue is the text of a segment of the path that a pattern names.
+func pathValue(r *http.Request, name string) string {
+	value := chi.URLParam(r, name)
+	if text, err := url.PathUnescape(value); err == nil && r.URL.RawPath != "" {
+		return text
+	}
+	return value
 }
 
 // opsRoutes is the handler of the ops address, which is never public.
@@ -65,9 +106,9 @@ func (s *Server) opsRoutes() http.Handler {
 	mux.Post("/debug/pprof/symbol", pprof.Symbol)
 	mux.Get("/debug/pprof/trace", pprof.Trace)
 	s.addHealth(mux)
-	mux.NotFound(notFound)
+	mux.NotFound(notFound(mux))
 	mux.MethodNotAllowed(methodNotAllowed(mux))
-	return s.refuseExtra(mux)
+	return s.refuseExtra(canonical(mux))
 }
 
 // closeWhileDraining asks clients to come back on a new connection, which a
@@ -84,26 +125,44 @@ func (s *Server) closeWhileDraining(next http.Handler) http.Handler {
 // closeConnection is the value of the header Connection. It is never written to.
 var closeConnection = []string{"close"}
 
-func notFound(w http.ResponseWriter, r *http.Request) {
-	fail(w, r, &model.Error{Kind: model.KindNotFound, Type: "unknown-path", Detail: "there is nothing at this path"})
+// notFound answers 404, with the path that is likely meant where there is one.
+func notFound(mux *chi.Mux) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		e := &model.Error{Kind: model.KindNotFound, Type: "unknown-path", Detail: "there is nothing at this path"}
+		var paths []string
+		for _, route := range mux.Routes() {
+			if !strings.ContainsAny(route.Pattern, "{*") {
+				paths = append(paths, route.Pattern)
+			}
+		}
+		path := routed(r)
+		if slashless := strings.TrimRight(path, "/"); slashless != path && len(methods(mux, slashless)) > 0 {
+			e.Expected = slashless
+		} else {
+			e.Expected = spelling.Nearest(path, paths)
+		}
+		fail(w, r, e)
+	}
+}
+
+// methods are those that a path takes.
+func methods(mux *chi.Mux, path string) []string {
+	var taken []string
+	for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
+		if mux.Match(chi.NewRouteContext(), method, path) {
+			taken = append(taken, method)
+		}
+	}
+	return taken
 }
 
 // methodNotAllowed answers 405 with the methods that the path takes.
 func methodNotAllowed(mux *chi.Mux) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		var allowed []string
-		for _, method := range []string{http.MethodGet, http.MethodHead, http.MethodPost} {
-			if mux.Match(chi.NewRouteContext(), method, r.URL.Path) {
-				allowed = append(allowed, method)
-			}
-		}
-		list := strings.Join(allowed, ", ")
+		list := strings.Join(methods(mux, routed(r)), ", ")
 		w.Header().Set("Allow", list)
 		writeProblem(w, r, http.StatusMethodNotAllowed, "Method not allowed", &model.Error{
-			Type: "method-not-allowed", Detail: "the path does not take this method", Expected: list, Got: clipMethod(r.Method),
+			Type: "method-not-allowed", Detail: "the path does not take this method", Expected: list, Got: clip.Text(r.Method, 32),
 		})
 	}
 }
-
-// clipMethod keeps a made-up method from filling the answer.
-func clipMethod(method string) string { return method[:min(len(method), 32)] }

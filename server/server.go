@@ -112,14 +112,11 @@ func (c Config) withDefaults() Config {
 // Validate names the first setting that cannot work, and why. It takes zeros for
 // what they are, and not for defaults as New does.
 func (c Config) Validate() error {
-	for _, addr := range []struct{ name, value string }{{"http-addr", c.HTTPAddr}, {"ops-addr", c.OpsAddr}} {
-		_, port, err := net.SplitHostPort(addr.value)
-		if err == nil {
-			_, err = net.DefaultResolver.LookupPort(context.Background(), "tcp", port)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", addr.name, err)
-		}
+	if err := validAddr("http-addr", c.HTTPAddr, DefaultHTTPAddr); err != nil {
+		return err
+	}
+	if err := validAddr("ops-addr", c.OpsAddr, DefaultOpsAddr); err != nil {
+		return err
 	}
 	switch {
 	case c.HTTPAddr == c.OpsAddr && !strings.HasSuffix(c.OpsAddr, ":0"):
@@ -149,6 +146,21 @@ func (c Config) Validate() error {
 	return nil
 }
 
+// validAddr says how to write an address that is not HOST:PORT.
+func validAddr(name, value, example string) error {
+	_, port, err := net.SplitHostPort(value)
+	switch {
+	case err == nil:
+		if _, err = net.DefaultResolver.LookupPort(context.Background(), "tcp", port); err != nil {
+			return fmt.Errorf("%s: %q: %w", name, value, err)
+		}
+		return nil
+	case value != "" && strings.Trim(value, "0123456789") == "":
+		return fmt.Errorf("%s: %q is a port alone: write \":%s\", or \"localhost:%s\" for this machine alone", name, value, value, value)
+	}
+	return fmt.Errorf("%s: %q is not HOST:PORT, such as \"localhost%s\"", name, value, example)
+}
+
 // The time limits of connections.
 const (
 	// Headers come in one packet or two; a client that dribbles them is no client.
@@ -171,6 +183,7 @@ type Server struct {
 	log        *slog.Logger
 	telemetry  *telemetry.Telemetry
 	source     repository.Source
+	mustLoad   bool // EndWithoutModel
 	repository *repository.Repository
 	metrics    atomic.Pointer[telemetry.ModelMetrics]
 	drift      atomic.Pointer[drift.Monitor]
@@ -203,6 +216,10 @@ type Options struct {
 	// Source is the model to serve.
 	Source repository.Source
 	Logger *slog.Logger
+	// EndWithoutModel ends the server when the model is refused, with the
+	// reason: for a person who is there to read it. Otherwise it stays alive and
+	// not ready, since no restart would mend the file.
+	EndWithoutModel bool
 	// NewTelemetry builds the server's telemetry; the function it is given
 	// answers a request whose handler panicked.
 	NewTelemetry func(onPanic http.HandlerFunc) (*telemetry.Telemetry, error)
@@ -220,9 +237,10 @@ func New(ctx context.Context, o Options) (*Server, error) {
 		config:     config,
 		log:        o.Logger,
 		source:     o.Source,
+		mustLoad:   o.EndWithoutModel,
 		repository: repository.New(),
 		memory:     memory.NewBudget(config.shared()),
-		failed:     make(chan error, 2),
+		failed:     make(chan error, 3), // two listeners, and the model
 
 		streamTimeout: streamTimeout,
 	}
@@ -249,19 +267,20 @@ func New(ctx context.Context, o Options) (*Server, error) {
 func (s *Server) bind(ctx context.Context) error {
 	for _, l := range []struct {
 		name   string
+		flag   string
 		addr   string
 		bound  *net.Addr
 		routes http.Handler
 		grace  time.Duration
 		most   int
 	}{
-		{"ops server", s.config.OpsAddr, &s.opsAddr, s.opsRoutes(), 0, opsConnections},
-		{"HTTP server", s.config.HTTPAddr, &s.httpAddr, s.routes(), closeGrace, s.config.MaxConnections},
+		{"ops server", "--ops-addr", s.config.OpsAddr, &s.opsAddr, s.opsRoutes(), 0, opsConnections},
+		{"HTTP server", "--http-addr", s.config.HTTPAddr, &s.httpAddr, s.routes(), closeGrace, s.config.MaxConnections},
 	} {
 		var lc net.ListenConfig
 		listener, err := lc.Listen(ctx, "tcp", l.addr)
 		if err != nil {
-			return fmt.Errorf("%s: %w", l.name, err)
+			return fmt.Errorf("%s: %w; %s takes another address", l.name, err, l.flag)
 		}
 		*l.bound = listener.Addr()
 		watched, watch := watchDeadlines(s.watching, listener.(*net.TCPListener))
@@ -412,7 +431,10 @@ func (s *Server) load(ctx context.Context) {
 	}
 	if err != nil {
 		s.repository.Refuse(err)
-		s.log.ErrorContext(ctx, "not ready", "reason", err)
+		s.log.ErrorContext(ctx, "not ready", "reason", s.repository.Reason())
+		if s.mustLoad {
+			s.failed <- fmt.Errorf("the model is refused: %w", err)
+		}
 		return
 	}
 	s.metrics.Store(s.telemetry.Metrics().ForModel(served.Name, served.Version, served.Digest, served.Schema.Classes.Texts()))

@@ -37,9 +37,9 @@ func TestConfigValidate(t *testing.T) {
 		want   string
 	}{
 		{"defaults", Config{}, ""},
-		{"http-addr", Config{HTTPAddr: "8000"}, "http-addr: address 8000: missing port in address"},
-		{"ops-addr", Config{OpsAddr: "a:b:c"}, "ops-addr: address a:b:c: too many colons in address"},
-		{"a port too high", Config{HTTPAddr: ":99999"}, "http-addr: address 99999: invalid port"},
+		{"http-addr", Config{HTTPAddr: "8000"}, `http-addr: "8000" is a port alone: write ":8000", or "localhost:8000" for this machine alone`},
+		{"ops-addr", Config{OpsAddr: "a:b:c"}, `ops-addr: "a:b:c" is not HOST:PORT, such as "localhost:8002"`},
+		{"a port too high", Config{HTTPAddr: ":99999"}, `http-addr: ":99999": address 99999: invalid port`},
 		{"one port for both", Config{HTTPAddr: ":8002"}, "ops-addr: :8002 is http-addr too"},
 		{"free ports", Config{HTTPAddr: "127.0.0.1:0", OpsAddr: "127.0.0.1:0"}, ""},
 		{"drain-delay", Config{DrainDelay: -1}, "drain-delay: -1ns is negative"},
@@ -95,7 +95,28 @@ func TestAddressInUse(t *testing.T) {
 		},
 	})
 	require.ErrorContains(t, err, "HTTP server: listen tcp "+one.HTTPAddr().String())
-	require.ErrorContains(t, err, "address already in use")
+	require.ErrorContains(t, err, "address already in use; --http-addr takes another address")
+	_, err = New(t.Context(), Options{
+		Config: Config{HTTPAddr: "127.0.0.1:0", OpsAddr: one.HTTPAddr().String()}, Source: iris(), Logger: logger,
+		NewTelemetry: func(http.HandlerFunc) (*telemetry.Telemetry, error) {
+			return telemetry.New(t.Context(), telemetry.Options{Logger: logger})
+		},
+	})
+	require.ErrorContains(t, err, "address already in use; --ops-addr takes another address")
+}
+
+// A person who starts a server is told at once that its model is refused.
+func TestEndWithoutModel(t *testing.T) {
+	logger := slog.New(slog.DiscardHandler)
+	srv, err := New(t.Context(), Options{
+		Config: Config{HTTPAddr: "127.0.0.1:0", OpsAddr: "127.0.0.1:0", DrainDelay: 0},
+		Source: repository.Source{Path: "testdata/none.onnx"}, Logger: logger, EndWithoutModel: true,
+		NewTelemetry: func(http.HandlerFunc) (*telemetry.Telemetry, error) {
+			return telemetry.New(t.Context(), telemetry.Options{Logger: logger})
+		},
+	})
+	require.NoError(t, err)
+	require.EqualError(t, srv.Run(t.Context()), "the model is refused: missing: the model file testdata/none.onnx does not exist")
 }
 
 func TestTelemetryThatCannotBeBuilt(t *testing.T) {

@@ -101,11 +101,11 @@ func (x *exchange) log(o outcome) {
 		remoteIP: ip, userAgent: clip(r.UserAgent(), maxLoggedText),
 		status: o.status, latency: o.latency, requestSize: x.body.size, responseSize: x.response.size,
 		model: x.record.ModelName, modelVersion: x.record.ModelVersion, rows: x.record.Rows,
-		queueWait: x.record.QueueWait, problem: x.record.ErrorType, stack: string(o.stack),
+		queueWait: x.record.QueueWait, problem: x.record.ErrorType, pointer: clip(x.record.Pointer, maxLoggedText), stack: string(o.stack),
 	}
 	// The cause of a 4xx is in the answer, and may repeat the payload, which is not logged.
 	if x.record.Err != nil && (o.status >= 500 || o.panicked() || o.aborted) {
-		info.err = fmt.Sprint(x.record.Err)
+		info.err = clip(fmt.Sprint(x.record.Err), maxLoggedText)
 	}
 	t.lines.request(x.span, x.start.Add(o.latency), o.severity, x.message(o), &info)
 }

@@ -54,7 +54,7 @@ func layoutOf(f Format, service string) *layout {
 		l.severities = [4]string{"debug", "info", "warn", "error"}
 		l.renamed = map[string]string{
 			"model": "tepal.model.name", "model_version": "tepal.model.version", "rows": "tepal.rows", "queue_wait": "tepal.queue_wait",
-			"problem": "error.type", "error": "error.message", "stack": "error.stack_trace",
+			"problem": "error.type", "pointer": "tepal.pointer", "error": "error.message", "stack": "error.stack_trace",
 		}
 		l.reserved = []string{ecsVersionKey, ecsServiceKey, "http.request.method", "url.original", "http.response.status_code", "event.duration",
 			"client.ip", "user_agent.original", "http.request.body.bytes", "http.response.body.bytes", "http.version"}
@@ -127,7 +127,8 @@ type requestInfo struct {
 	model, modelVersion string
 	rows                int
 	queueWait           time.Duration
-	problem, err, stack string
+	problem, pointer    string
+	err, stack          string
 }
 
 // writeRequest writes the fields of an answered request.
@@ -150,6 +151,7 @@ func (l *layout) writeRequest(e *zerolog.Event, r *requestInfo) {
 		writeSeconds(e, l.name("queue_wait"), r.queueWait)
 	}
 	writeText(e, l.name("problem"), r.problem)
+	writeText(e, l.name("pointer"), r.pointer)
 	writeText(e, l.name("error"), r.err)
 	writeText(e, l.name("stack"), r.stack)
 }

@@ -33,6 +33,7 @@ type Record struct {
 	Stream       bool          // it is as long as its caller likes: how long it took is no latency
 	LateBody     bool          // the body did not come in time, for which net/http ends the context as if the caller had gone
 	ErrorType    string        // the problem's type as a short word from a closed set, empty for success
+	Pointer      string        // where in the body the problem is, a JSON Pointer; never the value there
 	Err          error         // the internal cause of a 5xx; it is logged and never sent
 	QueueWait    time.Duration // time spent waiting for admission
 

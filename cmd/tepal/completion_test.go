@@ -40,9 +40,10 @@ func TestCandidates(t *testing.T) {
 		"predict --to csv -o ":            ":files",
 		"predict --output=an":             ":files",
 		"predict -m model.onnx --from js": "jsonl",
-		"predict -":                       "--help -h --model -m --from --to --output -o",
+		"predict -":                       "--help -h --from --to --output -o",
 		"predict - --t":                   "--to",
-		"predict - ":                      "",
+		"predict - ":                      ":files",
+		"predict - - ":                    "",
 		"inspect serve --":                "--help --json",
 	} {
 		got := runTepal(t, "", append([]string{"complete", "--"}, strings.Split(line, " ")...)...)

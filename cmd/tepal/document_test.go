@@ -58,6 +58,9 @@ func described(command *kong.Node) string {
 		text += tableRow("<"+argument.Name+">", argument)
 	}
 	for _, flag := range command.Flags {
+		if flag.Hidden {
+			continue
+		}
 		name := "--" + flag.Name
 		if flag.Short != 0 {
 			name += "`, `-" + string(flag.Short)

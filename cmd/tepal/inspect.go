@@ -13,6 +13,7 @@ import (
 
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/repository"
+	"github.com/tepalhq/tepal/printable"
 )
 
 type inspectCmd struct {
@@ -39,7 +40,7 @@ func (c *inspectCmd) Run(ctx context.Context, s streams) error {
 	}
 	document := served.Document(served.Golden)
 	if c.JSON {
-		encoder := json.NewEncoder(s.out)
+		encoder := json.NewEncoder(printable.NewWriter(s.out))
 		encoder.SetEscapeHTML(false)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(document)
@@ -48,37 +49,46 @@ func (c *inspectCmd) Run(ctx context.Context, s streams) error {
 }
 
 func printDocument(out io.Writer, d *model.Document) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(w, "model\t%s version %s (%s)\n", d.Name, d.Version, d.Task)
-	fmt.Fprintf(w, "digest\t%s\n", d.Digest)
-	fmt.Fprintf(w, "size\t%d bytes\n", d.Size)
-	fmt.Fprintf(w, "golden\t%s\n", goldenText(&d.Golden))
-	for _, text := range d.Warnings {
-		fmt.Fprintf(w, "warning\t%s\n", text)
+	table := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	// The texts are the file's, and may hold anything.
+	line := func(format string, values ...any) {
+		for i, value := range values {
+			if text, ok := value.(string); ok {
+				values[i] = printable.Text(text)
+			}
+		}
+		fmt.Fprintf(table, format, values...)
 	}
-	fmt.Fprintf(w, "operators\t%s\n", operatorsText(d.Operators))
+	line("model\t%s version %s (%s)\n", d.Name, d.Version, d.Task)
+	line("digest\t%s\n", d.Digest)
+	line("size\t%d bytes\n", d.Size)
+	line("golden\t%s\n", goldenText(&d.Golden))
+	for _, text := range d.Warnings {
+		line("warning\t%s\n", text)
+	}
+	line("operators\t%s\n", operatorsText(d.Operators))
 	if d.Classes != nil {
-		fmt.Fprintf(w, "classes\t%s\n", strings.Join(d.Classes.Texts(), ", "))
+		line("classes\t%s\n", strings.Join(d.Classes.Texts(), ", "))
 	}
 	if d.Training != nil {
-		fmt.Fprintf(w, "trained\tby %s on %s (%d rows, %s)\n", d.Training.Trainer, d.Training.Data, d.Training.Rows, d.Training.Digest)
+		line("trained\tby %s on %s (%d rows, %s)\n", d.Training.Trainer, d.Training.Data, d.Training.Rows, d.Training.Digest)
 	}
 	if d.Metrics != nil {
-		fmt.Fprintf(w, "metrics\t%s\n", d.Metrics.Method)
+		line("metrics\t%s\n", d.Metrics.Method)
 		for _, name := range slices.Sorted(maps.Keys(d.Metrics.Values)) {
-			fmt.Fprintf(w, "  %s\t%.4f\n", name, d.Metrics.Values[name])
+			line("  %s\t%.4f\n", name, d.Metrics.Values[name])
 		}
 	}
-	fmt.Fprintf(w, "\nfeature\ttype\tunit\tminimum\tmaximum\texample\n")
+	line("\nfeature\ttype\tunit\tminimum\tmaximum\texample\n")
 	for i := range d.Schema.Features {
 		f := &d.Schema.Features[i]
 		example := ""
 		if f.Example != nil {
 			example = fmt.Sprint(f.Example)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", f.Name, f.JSONType, f.Unit, bound(f.Minimum), bound(f.Maximum), example)
+		line("%s\t%s\t%s\t%s\t%s\t%s\n", f.Name, f.JSONType, f.Unit, bound(f.Minimum), bound(f.Maximum), example)
 	}
-	return w.Flush()
+	return table.Flush()
 }
 
 func bound(v *float64) string {
@@ -110,11 +120,11 @@ func operatorsText(operators map[string]int) string {
 // printWarnings writes what is odd about a model's file, a line each.
 func printWarnings(w io.Writer, m *repository.Served) {
 	for _, text := range m.Warnings {
-		fmt.Fprintf(w, "tepal: warning: %s\n", text)
+		fmt.Fprintf(w, "tepal: warning: %s\n", printable.Text(text))
 	}
 }
 
-// summary is a model in a line.
+// summary is a model in a line, fit to be shown.
 func summary(m *repository.Served) string {
-	return fmt.Sprintf("%s version %s, %s, %s", m.Name, m.Version, m.Digest, goldenText(&m.Golden))
+	return printable.Text(fmt.Sprintf("%s version %s, %s, %s", m.Name, m.Version, m.Digest, goldenText(&m.Golden)))
 }

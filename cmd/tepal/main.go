@@ -9,11 +9,13 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"strings"
 
 	"github.com/alecthomas/kong"
 
 	"github.com/tepalhq/tepal/artifacts"
 	"github.com/tepalhq/tepal/model/repository"
+	"github.com/tepalhq/tepal/printable"
 )
 
 // version and commit are stamped by the linker; the Makefile says how.
@@ -94,17 +96,27 @@ func run(ctx context.Context, args []string, s streams) int {
 	case helped:
 		return exitOK
 	case err != nil:
-		fmt.Fprintf(s.err, "tepal: %v\nRun 'tepal --help', or 'tepal COMMAND --help', for what is possible.\n", err)
+		fmt.Fprintf(s.err, "tepal: %s\nRun 'tepal --help', or 'tepal COMMAND --help', for what is possible.\n", printable.Lines(misuse(err)))
 		return exitUsage
 	}
 	if err := parsed.Run(); err != nil {
-		fmt.Fprintln(s.err, "tepal:", err)
+		fmt.Fprintln(s.err, "tepal:", printable.Lines(err.Error()))
 		if _, usage := errors.AsType[usageError](err); usage {
 			return exitUsage
 		}
 		return exitFailure
 	}
 	return exitOK
+}
+
+// misuse says what is wrong with the command line. Flags for the model, which
+// is an argument, would be taken for misspelt ones.
+func misuse(err error) string {
+	flag, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "unknown flag "), ",")
+	if flag == "--model" || flag == "-m" {
+		return flag + " is no flag of this command: the model is an argument, as in 'tepal serve model.onnx'"
+	}
+	return err.Error()
 }
 
 // usageError is a setting that is found not to work only when the command runs.
@@ -119,14 +131,27 @@ func newParser(options ...kong.Option) (*kong.Kong, error) {
 
 // modelArg is the model that a command works with.
 type modelArg struct {
-	Model string `arg:"" optional:"" env:"TEPAL_MODEL" help:"ONNX file; the embedded model when left out." complete:":files"`
+	Model given `arg:"" optional:"" env:"TEPAL_MODEL" help:"ONNX file; the embedded model when left out." complete:":files"`
 }
 
 func (a modelArg) source() repository.Source {
 	if a.Model == "" {
 		return repository.Source{Name: "iris", Data: artifacts.Iris}
 	}
-	return repository.Source{Path: a.Model}
+	return repository.Source{Path: string(a.Model)}
+}
+
+// given is a text that means something else when it is left out: one that is
+// set and empty, as by a variable of a script that is not set, is refused.
+type given string
+
+// UnmarshalText reads a text that is not empty.
+func (g *given) UnmarshalText(text []byte) error {
+	if len(text) == 0 {
+		return errors.New("it is set and empty: give a value, or leave it out")
+	}
+	*g = given(text)
+	return nil
 }
 
 type versionCmd struct{}

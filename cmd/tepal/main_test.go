@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
@@ -83,7 +84,9 @@ func TestUsage(t *testing.T) {
 		{"serve --colour", "tepal: unknown flag --colour"},
 		{"serve --drain-delay soon", `tepal: --drain-delay: expected duration but got "soon"`},
 		{"serve --drain-delay 30s", "tepal: serve: --shutdown-timeout: 25s leaves no time to drain"},
-		{"serve --http-addr 8000", "tepal: serve: --http-addr: address 8000: missing port in address"},
+		{"serve --http-addr 9400", `tepal: serve: --http-addr: "9400" is a port alone: write ":9400", or "localhost:9400" for this machine alone`},
+		{"serve --ops-addr localhost", `tepal: serve: --ops-addr: "localhost" is not HOST:PORT, such as "localhost:8002"`},
+		{"serve --http-addr :nothing", `tepal: serve: --http-addr: ":nothing": `},
 		{"serve --max-concurrency=-1", "tepal: serve: --max-concurrency: -1 is below 1"},
 		{"serve --max-concurrency 0", "tepal: serve: --max-concurrency: 0 is below 1"},
 		{"serve --max-queue=-1", "tepal: serve: --max-queue: -1 is below 0"},
@@ -92,8 +95,8 @@ func TestUsage(t *testing.T) {
 		{"serve --shutdown-timeout 0s", "tepal: serve: --shutdown-timeout: 0s leaves no time to drain"},
 		{"serve --max-body-bytes 0", "tepal: serve: --max-body-bytes: 0 is below 1"},
 		{"serve --max-batch 0", "tepal: serve: --max-batch: 0 is below 1"},
-		{"serve --http-addr=", "tepal: serve: --http-addr: missing port in address"},
-		{"serve --ops-addr=", "tepal: serve: --ops-addr: missing port in address"},
+		{"serve --http-addr=", `tepal: serve: --http-addr: "" is not HOST:PORT, such as "localhost:8000"`},
+		{"serve --ops-addr=", `tepal: serve: --ops-addr: "" is not HOST:PORT, such as "localhost:8002"`},
 		{"serve --log-level loud", `tepal: serve: --log-level: unknown log level "loud": expected debug, info, warn or error`},
 		{"serve --log-format xml", `tepal: --log-format must be one of "auto","gcp","ecs","plain","console" but got "xml"`},
 		{"serve --access-log some", `tepal: --access-log: "some" is none of all, errors, off, and sampled:SHARE with a share from 0 to 1`},
@@ -277,6 +280,7 @@ func TestPredict(t *testing.T) {
 			"csv with the label and other orders", "species,petal_width,petal_length,sepal_width,sepal_length\nx,0.2,1.4,35,5.1\n", nil,
 			ran{0, warned, "tepal: columns that are no features are passed over: species\n"},
 		},
+		{"jsonl with byte order marks", "\ufeff" + jsonObject + "\ufeff[5.1,3.5,1.4,0.2]", []string{"--from", "jsonl"}, ran{0, setosa + setosa, ""}},
 		{"jsonl", jsonObject + "\n[5.1,3.5,1.4,0.2]", []string{"-", "--from", "jsonl"}, ran{0, setosa + setosa, ""}},
 		{
 			"a log", `{"message":"ready"}` + "\nno JSON\n" + `{"message":"payload","instances":[` + jsonObject[:len(jsonObject)-1] + `,[5.1,3.5,1.4,0.2]]}` + "\n" +
@@ -340,15 +344,117 @@ func TestPredictTrainingData(t *testing.T) {
 	assert.Equal(t, m.Training.Labels, labels)
 }
 
-func TestNearest(t *testing.T) {
-	known := []string{"TEPAL_DRAIN_DELAY", "TEPAL_HTTP_ADDR", "TEPAL_OPS_ADDR"}
-	assert.Equal(t, "TEPAL_HTTP_ADDR", nearest("TEPAL_HTTP_ADDRESS", known))
-	assert.Equal(t, "TEPAL_OPS_ADDR", nearest("TEPAL_OP_ADDR", known))
-	for _, test := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"", "abc", 3}, {"kitten", "sitting", 3}, {"flaw", "lawn", 2}} {
-		assert.Equal(t, test.want, distance(test.a, test.b), test.a+" "+test.b)
+func TestNearestVariable(t *testing.T) {
+	known := []string{"TEPAL_DRAIN_DELAY", "TEPAL_HTTP_ADDR", "TEPAL_MODEL", "TEPAL_OPS_ADDR"}
+	for name, want := range map[string]string{
+		"TEPAL_HTTP_ADDRESS":  "TEPAL_HTTP_ADDR",
+		"TEPAL_OP_ADDR":       "TEPAL_OPS_ADDR",
+		"TEPAL_MODELS":        "TEPAL_MODEL",
+		"TEPAL_PORT":          "TEPAL_HTTP_ADDR",
+		"TEPAL_SERVICE_HOST":  "TEPAL_HTTP_ADDR", // of Kubernetes, for a Service called tepal
+		"TEPAL_PORT_8000_TCP": "TEPAL_HTTP_ADDR",
+		"TEPAL_METRICS_PORT":  "TEPAL_OPS_ADDR",
+		"TEPAL_MODEL_DIGEST":  "", // which this command has not
+		"TEPAL_WORKERS":       "",
+		"TEPAL_":              "",
+	} {
+		assert.Equal(t, want, nearestVariable(name, known), name)
+	}
+}
+
+// TestSetAndEmpty: what is set by a variable that is not set itself is refused,
+// where it would otherwise mean what leaving it out means.
+func TestSetAndEmpty(t *testing.T) {
+	for _, args := range [][]string{
+		{"verify", "--digest", ""}, {"verify", ""}, {"inspect", ""}, {"serve", "--check", "--model-digest", ""}, {"serve", "--check", ""},
+		{"predict", ""}, {"predict", "model.onnx", ""}, {"predict", "-o", ""}, {"predict", "--model", ""},
+		{"serve", "--http-addr", ""}, {"serve", "--ops-addr", ""}, {"serve", "--log-level", ""}, {"serve", "--log-format", ""},
+		{"serve", "--access-log", ""}, {"serve", "--log-payloads", ""}, {"serve", "--slow", ""}, {"serve", "--max-queue", ""},
+		{"serve", "--max-concurrency", ""}, {"serve", "--drift-window", ""}, {"predict", "--from", ""}, {"predict", "--to", ""},
+	} {
+		got := runTepal(t, "", args...)
+		assert.Equal(t, 2, got.code, "%q: %s", args, got.out+got.err)
+		assert.Empty(t, got.out)
+	}
+	for _, variable := range []string{
+		"TEPAL_MODEL", "TEPAL_MODEL_DIGEST", "TEPAL_HTTP_ADDR", "TEPAL_LOG_LEVEL", "TEPAL_LOG_FORMAT", "TEPAL_ACCESS_LOG", "TEPAL_TRUST_CALLERS",
+		"TEPAL_REQUIRE_GOLDEN",
+	} {
+		t.Run(variable, func(t *testing.T) {
+			t.Setenv(variable, "")
+			got := runTepal(t, "", "serve", "--check")
+			assert.Equal(t, 2, got.code, got.out+got.err)
+		})
+	}
+	t.Run("verify", func(t *testing.T) {
+		t.Setenv("TEPAL_MODEL_DIGEST", "")
+		assert.Equal(t, 2, runTepal(t, "", "verify").code)
+	})
+}
+
+// TestTextsOfStrangers: neither a file nor rows can drive the terminal, or
+// print a line of their own.
+func TestTextsOfStrangers(t *testing.T) {
+	const escape = "\x1b[2K\u009b1A\u202e\ntepal: all is well"
+	const shown = `\u001b[2K\u009b1A\u202e\u000atepal: all is well`
+	file, err := onnx.Parse(artifacts.Iris)
+	require.NoError(t, err)
+	for i := range file.Metadata {
+		switch m := &file.Metadata[i]; m.Key {
+		case "tepal.schema", "tepal.training", "tepal.metrics": // units, the trainer's name, the method
+			m.Value = regexp.MustCompile(`"(unit|trainer|method|data)":"`).ReplaceAllString(m.Value, `${0}\u001b[2K\u009b1A\u202e\ntepal: all is well`)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "hostile.onnx")
+	require.NoError(t, os.WriteFile(path, file.Marshal(), 0o600))
+	header := "sepal_length,sepal_width,petal_length,petal_width"
+	for _, args := range [][]string{
+		{"inspect", path}, {"inspect", "--json", path}, {"verify", path}, {"serve", "--check", path}, {"predict", path},
+		{"inspect", escape}, {"predict", escape}, {"sing" + escape}, {"serve", "--log-level", escape},
+	} {
+		in := header + "," + strings.ReplaceAll(escape, "\n", "") + "\n1,2,3,4,5\n"
+		got := runTepal(t, in, args...)
+		all := got.out + got.err
+		assert.NotContains(t, all, "\x1b", "%q", args)
+		assert.NotContains(t, all, "\u009b", "%q", args)
+		assert.NotContains(t, all, "\u202e", "%q", args)
+		assert.NotContains(t, all, "\ntepal: all is well", "%q", args)
+		assert.NotEmpty(t, all)
+	}
+	got := runTepal(t, "", "inspect", path)
+	assert.Contains(t, got.out, shown, got.err)
+	// A run that reads rows by way of a fault in them.
+	got = runTepal(t, header+"\n1,2,3,"+escape[:4]+"\n", "predict")
+	assert.Equal(t, 1, got.code)
+	assert.NotContains(t, got.err, "\x1b")
+}
+
+// TestModelIsAnArgument of every command, before the rows.
+func TestModelIsAnArgument(t *testing.T) {
+	dir := t.TempDir()
+	model, other, rows := filepath.Join(dir, "a.onnx"), filepath.Join(dir, "model"), filepath.Join(dir, "rows.jsonl")
+	require.NoError(t, os.WriteFile(model, artifacts.Iris, 0o600))
+	require.NoError(t, os.WriteFile(other, artifacts.Iris, 0o600))
+	require.NoError(t, os.WriteFile(rows, []byte("[5.1,3.5,1.4,0.2]\n"), 0o600))
+	const csv = "sepal_length,sepal_width,petal_length,petal_width\n5.1,3.5,1.4,0.2\n"
+	for _, args := range [][]string{{}, {model}, {rows}, {model, rows}, {other, rows}, {"-"}, {model, "-"}, {"--model", other, rows}, {"-m", model}} {
+		for _, variable := range []string{"", model} {
+			t.Setenv("TEPAL_MODEL", variable)
+			if variable == "" {
+				require.NoError(t, os.Unsetenv("TEPAL_MODEL"))
+			}
+			got := runTepal(t, csv, append([]string{"predict"}, args...)...)
+			require.Equal(t, 0, got.code, "%q: %s", args, got.err)
+			assert.Contains(t, got.out, "setosa", args)
+		}
+	}
+	t.Setenv("TEPAL_MODEL", "none.onnx")
+	assert.Equal(t, 1, runTepal(t, csv, "predict").code)
+	assert.Equal(t, 0, runTepal(t, csv, "predict", model).code)
+	for _, args := range [][]string{{"serve", "--model", "x"}, {"inspect", "-m", "x"}, {"verify", "--model", "x"}} {
+		got := runTepal(t, "", args...)
+		assert.Equal(t, 2, got.code)
+		assert.Contains(t, got.err, "is no flag of this command: the model is an argument, as in 'tepal serve model.onnx'")
 	}
 }
 

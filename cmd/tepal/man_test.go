@@ -29,7 +29,7 @@ func TestManual(t *testing.T) {
 	for _, want := range []string{
 		".TH TEPAL 1 \"2026-01-02\" \"tepal dev\"\n",
 		".SH NAME\ntepal \\- serve tabular models ",
-		"\\fBtepal\\fR predict [<file>] [flags]\n.br\n",
+		"\\fBtepal\\fR predict [<model> [<file>]] [flags]\n.br\n",
 		".SS \"tepal verify [<model>] [flags]\"\nProve that a model answers as its golden rows expect.\n",
 		".TP\n\\fB\\-o, \\-\\-output=FILE\\fR\nFile to write, ",
 		".PP\nExamples:\n.PP\n.EX\n    tepal inspect\n",

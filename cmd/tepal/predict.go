@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/csv"
 	"encoding/json"
@@ -17,14 +18,16 @@ import (
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/repository"
 	"github.com/tepalhq/tepal/model/rows"
+	"github.com/tepalhq/tepal/printable"
 )
 
 type predictCmd struct {
-	Input  string `arg:"" optional:"" name:"file" help:"CSV or JSON Lines file; standard input when left out or -." complete:":files"`
-	Model  string `short:"m" help:"ONNX file; the embedded model when left out." placeholder:"MODEL.onnx" complete:":files"`
+	Model  given  `arg:"" optional:"" help:"ONNX file; that of TEPAL_MODEL, or else the embedded model, when left out. A single argument that does not end in .onnx is the other one." complete:":files"`
+	Input  given  `arg:"" optional:"" name:"file" help:"CSV or JSON Lines file; standard input when left out or -." complete:":files"`
+	Named  given  `name:"model" short:"m" hidden:"" help:"The model, as the argument is."`
 	From   string `help:"Format of the input: csv, jsonl, log, or auto, which goes by the file's ending and takes standard input for CSV." enum:"auto,csv,jsonl,log" default:"auto"`
 	To     string `help:"Format of the output: jsonl or csv." enum:"jsonl,csv" default:"jsonl"`
-	Output string `short:"o" help:"File to write, replaced as a whole once every row is answered; standard output when left out." placeholder:"FILE" complete:":files"`
+	Output given  `short:"o" help:"File to write, replaced as a whole once every row is answered; standard output when left out." placeholder:"FILE" complete:":files"`
 }
 
 // Help teaches what the flags alone do not.
@@ -36,8 +39,18 @@ Rows are answered as they are read, so a file may be of any length. The first fa
 Examples:
 
   tepal predict data/iris.csv
-  tepal predict --model model.onnx --to csv -o answers.csv rows.jsonl
+  tepal predict model.onnx rows.jsonl --to csv -o answers.csv
   echo '[5.1,3.5,1.4,0.2]' | tepal predict --from jsonl`
+}
+
+// AfterApply finds out what the arguments are: the rows alone, the model alone,
+// or the model and the rows.
+func (c *predictCmd) AfterApply() error { //nolint:unparam // kong calls hooks that return an error, and no others.
+	if c.Input == "" && !strings.EqualFold(filepath.Ext(string(c.Model)), ".onnx") {
+		c.Model, c.Input = "", c.Model
+	}
+	c.Model = cmp.Or(c.Model, c.Named)
+	return nil
 }
 
 // Run predicts every row of the input.
@@ -48,12 +61,12 @@ func (c *predictCmd) Run(ctx context.Context, s streams) error {
 	}
 	in, name := s.in, "standard input"
 	if c.Input != "" && c.Input != "-" {
-		f, err := os.Open(c.Input)
+		f, err := os.Open(string(c.Input))
 		if err != nil {
 			return err
 		}
 		defer f.Close()
-		in, name = f, c.Input
+		in, name = f, string(c.Input)
 	}
 	predict := func(out io.Writer) error {
 		if err := c.predict(ctx, served, in, out, s.err); err != nil {
@@ -64,13 +77,17 @@ func (c *predictCmd) Run(ctx context.Context, s streams) error {
 	if c.Output == "" {
 		return predict(s.out)
 	}
-	return writeOutput(c.Output, s.out, predict)
+	return writeOutput(string(c.Output), s.out, predict)
 }
 
 // predict answers the rows of in on out, and tells a person about it on notes.
 func (c *predictCmd) predict(ctx context.Context, served *repository.Served, in io.Reader, out, notes io.Writer) error {
+	terminal := isTerminal(out)
+	if terminal {
+		out = printable.NewWriter(out) // labels are the file's, and may hold anything
+	}
 	write, flush := c.writer(out, served.Codec)
-	p := &progress{out: notes, on: isTerminal(notes) && !isTerminal(out), start: time.Now()}
+	p := &progress{out: notes, on: isTerminal(notes) && !terminal, start: time.Now()}
 	defer p.end()
 	var answers model.Predictions
 	err := c.read(in, served.Codec, notes, func(req *rows.Request) error {
@@ -85,7 +102,7 @@ func (c *predictCmd) predict(ctx context.Context, served *repository.Served, in 
 
 // read calls each with every instance, until there are no more or an error.
 func (c *predictCmd) read(in io.Reader, codec *rows.Codec, notes io.Writer, each func(*rows.Request) error) error {
-	ending := strings.ToLower(filepath.Ext(c.Input))
+	ending := strings.ToLower(filepath.Ext(string(c.Input)))
 	if c.From == "log" || c.From == "jsonl" || c.From == "auto" && (ending == ".jsonl" || ending == ".ndjson" || ending == ".json") {
 		return readLines(in, codec, c.From == "log", each)
 	}
@@ -94,7 +111,7 @@ func (c *predictCmd) read(in io.Reader, codec *rows.Codec, notes io.Writer, each
 		return err
 	}
 	if len(reader.PassedOver()) > 0 {
-		fmt.Fprintf(notes, "tepal: columns that are no features are passed over: %s\n", strings.Join(reader.PassedOver(), ", "))
+		fmt.Fprintf(notes, "tepal: columns that are no features are passed over: %s\n", printable.Text(strings.Join(reader.PassedOver(), ", ")))
 	}
 	var req rows.Request
 	for err == nil {
@@ -121,6 +138,7 @@ func readLines(in io.Reader, codec *rows.Codec, log bool, each func(*rows.Reques
 		if err != nil && !last {
 			return err
 		}
+		line = bytes.TrimPrefix(line, []byte(rows.ByteOrderMark))
 		instances := []json.RawMessage{bytes.TrimSpace(line)}
 		if log {
 			instances = loggedInstances(line)

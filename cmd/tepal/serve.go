@@ -20,6 +20,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/tepalhq/tepal/model/repository"
+	"github.com/tepalhq/tepal/printable"
 	"github.com/tepalhq/tepal/server"
 	"github.com/tepalhq/tepal/server/memory"
 	"github.com/tepalhq/tepal/server/processors"
@@ -51,7 +52,7 @@ type serveCmd struct {
 
 	TrustCallers bool `group:"Traces:" help:"Let callers decide, by the headers of their traces, which requests are recorded. For a mesh whose edge drops such headers of strangers. Otherwise a caller's trace is joined and no more of them is recorded than OTEL_TRACES_SAMPLER says."`
 
-	ModelDigest   string        `group:"Model:" help:"Refuse a model file of any other digest." placeholder:"sha256:HEX"`
+	ModelDigest   given         `group:"Model:" help:"Refuse a model file of any other digest." placeholder:"sha256:HEX"`
 	RequireGolden bool          `group:"Model:" help:"Refuse a model file without golden rows, which prove its answers."`
 	DriftWindow   time.Duration `group:"Model:" help:"How far back drift is measured; at least 1m." default:"${drift_window}"`
 	Check         bool          `group:"Model:" help:"Check the settings, load and prove the model, and exit."`
@@ -75,7 +76,7 @@ func serveDefaults() kong.Vars {
 func (serveCmd) Help() string {
 	return `Routes: POST /predict, GET /models, GET /models/NAME, GET /models/NAME/drift, GET /live_check, GET /ready_check.
 
-The server says ready only after every golden row in the model file, a row with the answer that its trainer got, was answered as expected. A model without golden rows is served as unproven, with a warning; --require-golden refuses it. A model that is missing, refused, or answers otherwise does not end the server: it stays alive and not ready, and says why. --check makes a failure of it.
+The server says ready only after every golden row in the model file, a row with the answer that its trainer got, was answered as expected. A model without golden rows is served as unproven, with a warning; --require-golden refuses it. A model that is missing, refused, or answers otherwise does not end the server: it stays alive and not ready, and says why. --check makes a failure of it, and so does a server whose standard output is a terminal.
 
 Logs are JSON lines on standard output, or readable ones on a terminal.
 
@@ -136,7 +137,7 @@ func (c *serveCmd) config() server.Config {
 // Run serves until the context ends.
 func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error {
 	source := c.source()
-	source.Digest, source.RequireGolden = c.ModelDigest, c.RequireGolden
+	source.Digest, source.RequireGolden = string(c.ModelDigest), c.RequireGolden
 	out := s.out
 	if c.Check {
 		out = s.err
@@ -169,7 +170,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error 
 	logger.Info("memory", "gc_percent", pace.GCPercent, "memory_limit_bytes", pace.Limit,
 		"memory_budget_bytes", config.MemoryBudgetBytes, "max_connections", config.MaxConnections, "max_body_bytes", config.MaxBodyBytes)
 	srv, err := server.New(ctx, server.Options{
-		Config: config, Source: source, Logger: logger,
+		Config: config, Source: source, Logger: logger, EndWithoutModel: isTerminal(out),
 		NewTelemetry: func(onPanic http.HandlerFunc) (*telemetry.Telemetry, error) {
 			return telemetry.New(ctx, telemetry.Options{
 				Version: version, Commit: commit, Logger: logger, LogBuffer: buffer, AccessLog: c.AccessLog, Stderr: s.err, OnPanic: onPanic,
@@ -200,7 +201,7 @@ func check(ctx context.Context, s streams, source repository.Source) error {
 		return err
 	}
 	printWarnings(s.err, served)
-	_, err = fmt.Fprintf(s.out, "the settings are valid; %s is ready to serve: %s\n", source, summary(served))
+	_, err = fmt.Fprintf(s.out, "the settings are valid; %s is ready to serve: %s\n", printable.Text(source.String()), summary(served))
 	return err
 }
 

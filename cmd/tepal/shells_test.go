@@ -99,7 +99,7 @@ func TestMandoc(t *testing.T) {
 	for _, example := range []string{
 		`-d '{"sepal_length":5.1,"sepal_width":3.5,"petal_length":1.4,"petal_width":0.2}'`,
 		`tepal completion bash > ~/.local/share/bash-completion/completions/tepal`,
-		`-m, --model=MODEL.onnx`, `--http-addr=":8000"`,
+		`-o, --output=FILE`, `--http-addr=":8000"`,
 	} {
 		assert.Contains(t, read, example)
 	}

@@ -11,7 +11,7 @@ import (
 
 type verifyCmd struct {
 	modelArg
-	Digest string `help:"Refuse a model file of any other digest." env:"TEPAL_MODEL_DIGEST" placeholder:"sha256:HEX"`
+	Digest given `help:"Refuse a model file of any other digest." env:"TEPAL_MODEL_DIGEST" placeholder:"sha256:HEX"`
 }
 
 // Help teaches what the flags alone do not.
@@ -27,7 +27,7 @@ Examples:
 // Run proves the model and says so.
 func (c *verifyCmd) Run(ctx context.Context, s streams) error {
 	source := c.source()
-	source.Digest = c.Digest
+	source.Digest = string(c.Digest)
 	served, err := repository.Open(ctx, source)
 	if err != nil {
 		return err

@@ -114,3 +114,38 @@ func BenchmarkIrisBatch(b *testing.B) {
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(rows)), "ns/row")
 }
+
+// BenchmarkAdd adds to 10,000 rows of 30 columns an operand of each shape; the
+// figure is for one value.
+func BenchmarkAdd(b *testing.B) {
+	const rows, columns = 10_000, 30
+	x := &model.Tensor{}
+	x.Resize(model.Float32, rows, columns)
+	for _, c := range []struct {
+		name  string
+		shape []int
+	}{
+		{"same", []int{rows, columns}},
+		{"scalar", []int{1}},
+		{"row", []int{columns}},
+		{"column", []int{rows, 1}},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			y, sum := &model.Tensor{}, &model.Tensor{}
+			y.Resize(model.Float32, c.shape...)
+			k, err := buildAdd(&node{
+				inputs:  []*value{{typ: model.Float32, axes: axes{rowsAxis, columns}}, {typ: model.Float32, axes: fixedAxes(c.shape)[max(0, len(c.shape)-1):]}},
+				outputs: []*value{{}},
+			})
+			require.NoError(b, err)
+			in, out := []*model.Tensor{x, y}, []*model.Tensor{sum}
+			b.ReportAllocs()
+			for b.Loop() {
+				if err := k.run(&budget{rows * columns}, in, out); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/rows/columns, "ns/value")
+		})
+	}
+}

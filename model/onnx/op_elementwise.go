@@ -14,20 +14,55 @@ type number interface {
 	~int32 | ~int64 | ~float32 | ~float64
 }
 
-// arithmetic is an operation on two numbers of each type.
+// arithmetic is an operation on two numbers, for each of their types.
 type arithmetic struct {
-	float32 func(a, b float32) float32
-	float64 func(a, b float64) float64
-	int32   func(a, b int32) int32
-	int64   func(a, b int64) int64
+	float32 inner[float32]
+	float64 inner[float64]
+	int32   inner[int32]
+	int64   inner[int64]
 	// divides: not every pair of integers has a result.
 	divides bool
 	// eachRow: row i of the result is that of instance i.
 	eachRow bool
 }
 
-func add[T number](a, b T) T { return a + b }
-func div[T number](a, b T) T { return a / b }
+func add[T number](l stride, a, b, out []T) {
+	switch {
+	case l.a == 0:
+		addNumber(b, a[0], out)
+	case l.b == 0:
+		addNumber(a, b[0], out)
+	default:
+		b = b[:len(out)]
+		for i, x := range a[:len(out)] {
+			out[i] = x + b[i]
+		}
+	}
+}
+
+func addNumber[T number](a []T, y T, out []T) {
+	for i := range out {
+		out[i] = a[i] + y
+	}
+}
+
+func div[T number](l stride, a, b, out []T) {
+	switch {
+	case l.a == 0:
+		for i, y := range b[:len(out)] {
+			out[i] = a[0] / y
+		}
+	case l.b == 0:
+		for i, x := range a[:len(out)] {
+			out[i] = x / b[0]
+		}
+	default:
+		b = b[:len(out)]
+		for i, x := range a[:len(out)] {
+			out[i] = x / b[i]
+		}
+	}
+}
 
 func buildAdd(n *node) (kernel, error) {
 	return buildArithmetic(n, &arithmetic{float32: add[float32], float64: add[float64], int32: add[int32], int64: add[int64]})
@@ -105,99 +140,61 @@ func checkConstants(a, b *model.Tensor) error {
 
 func (op *arithmetic) run(budget *budget, in, out []*model.Tensor) error {
 	a, b, o := in[0], in[1], out[0]
-	var buffer [8]int
-	shape, err := broadcast(buffer[:0], a.Shape, b.Shape)
+	var dims [8]int
+	shape, err := broadcast(dims[:0], a.Shape, b.Shape)
 	if err != nil {
 		return err
 	}
 	if err := budget.resize(o, a.Type, shape...); err != nil {
 		return err
 	}
+	if o.Len() == 0 {
+		return nil
+	}
+	var buffer [8]stride
+	loops := plan(buffer[:0], a.Shape, b.Shape, o.Shape)
 	switch a.Type {
 	case model.Float32:
-		combine(op.float32, a.Shape, b.Shape, o.Shape, a.Float32s, b.Float32s, o.Float32s)
+		combine(op.float32, loops, a.Float32s, b.Float32s, o.Float32s)
 	case model.Float64:
-		combine(op.float64, a.Shape, b.Shape, o.Shape, a.Float64s, b.Float64s, o.Float64s)
+		combine(op.float64, loops, a.Float64s, b.Float64s, o.Float64s)
 	case model.Int32:
-		if err := checkDivision(op, a, b, o, a.Int32s, b.Int32s); err != nil {
+		if err := checkDivision(op, loops, o, a.Int32s, b.Int32s, o.Int32s); err != nil {
 			return err
 		}
-		combine(op.int32, a.Shape, b.Shape, o.Shape, a.Int32s, b.Int32s, o.Int32s)
+		combine(op.int32, loops, a.Int32s, b.Int32s, o.Int32s)
 	case model.Int64:
-		if err := checkDivision(op, a, b, o, a.Int64s, b.Int64s); err != nil {
+		if err := checkDivision(op, loops, o, a.Int64s, b.Int64s, o.Int64s); err != nil {
 			return err
 		}
-		combine(op.int64, a.Shape, b.Shape, o.Shape, a.Int64s, b.Int64s, o.Int64s)
+		combine(op.int64, loops, a.Int64s, b.Int64s, o.Int64s)
 	}
 	return nil
 }
 
 // checkDivision finds the first division of integers that has no result: by 0,
-// and of the least integer by -1, for which ONNX Runtime's process ends.
-func checkDivision[T int32 | int64](op *arithmetic, ta, tb, o *model.Tensor, a, b []T) error {
+// and of the least integer by -1, for which ONNX Runtime's process ends. What
+// it leaves in out means nothing.
+func checkDivision[T int32 | int64](op *arithmetic, loops []stride, o *model.Tensor, a, b, out []T) error {
 	if !op.divides || !slices.Contains(b, 0) && !slices.Contains(b, -1) {
 		return nil
 	}
-	for i := range o.Len() {
-		x, y := a[offset(i, ta.Shape, o.Shape)], b[offset(i, tb.Shape, o.Shape)]
-		if y == 0 || y == -1 && x != 0 && x == -x {
-			return refuse(op.eachRow, o, i, "the model divides two integers of which there is no quotient",
-				fmt.Sprintf("a divisor that is not 0, and a quotient that fits %v", o.Type), fmt.Sprintf("%d divided by %d", x, y))
-		}
+	combine(lacksQuotient, loops, a, b, out)
+	i := slices.Index(out, 1)
+	if i < 0 {
+		return nil
 	}
-	return nil
+	x, y := pairAt(loops, a, b, i)
+	return refuse(op.eachRow, o, i, "the model divides two integers of which there is no quotient",
+		fmt.Sprintf("a divisor that is not 0, and a quotient that fits %v", o.Type), fmt.Sprintf("%d divided by %d", x, y))
 }
 
-// broadcast appends to shape the shape that a and b have together by ONNX's
-// multidirectional rule: aligned at their last dimensions, equal or 1.
-func broadcast(shape, a, b []int) ([]int, error) {
-	rank := max(len(a), len(b))
-	for i := range rank {
-		da, db := dimFromEnd(a, i, rank), dimFromEnd(b, i, rank)
-		switch {
-		case da == db || db == 1:
-			shape = append(shape, da)
-		case da == 1:
-			shape = append(shape, db)
-		default:
-			return nil, fmt.Errorf("the shapes %v and %v do not go together", a, b)
+// lacksQuotient gives 1 for two integers that have no quotient of their type.
+func lacksQuotient[T int32 | int64](l stride, a, b, out []T) {
+	pairs(func(a, b T) T {
+		if b == 0 || b == -1 && a != 0 && a == -a {
+			return 1
 		}
-	}
-	return shape, nil
-}
-
-// dimFromEnd returns dimension i of a shape that is padded on the left with
-// ones to the given rank.
-func dimFromEnd[D ~int](shape []D, i, rank int) D {
-	if j := i - (rank - len(shape)); j >= 0 {
-		return shape[j]
-	}
-	return 1
-}
-
-// combine applies op to every pair of elements under broadcasting.
-func combine[T number](op func(a, b T) T, sa, sb, so []int, a, b, out []T) {
-	if len(b) == 1 {
-		for i := range out {
-			out[i] = op(a[i], b[0])
-		}
-		return
-	}
-	for i := range out {
-		out[i] = op(a[offset(i, sa, so)], b[offset(i, sb, so)])
-	}
-}
-
-// offset maps element i of the output to that of an operand.
-func offset(i int, shape, out []int) int {
-	at, stride := 0, 1
-	for d := len(out) - 1; d >= 0; d-- {
-		index := i % out[d]
-		i /= out[d]
-		if n := dimFromEnd(shape, d, len(out)); n > 1 {
-			at += index * stride
-			stride *= n
-		}
-	}
-	return at
+		return 0
+	}, l, a, b, out)
 }

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"math"
+	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -508,4 +510,50 @@ func TestNoAllocation(t *testing.T) {
 			panic(err)
 		}
 	}))
+}
+
+// TestBroadcastAsNumPy compares Add with ONNX's definition, element by element:
+// an operand's index is the result's, and 0 where the operand's length is 1.
+func TestBroadcastAsNumPy(t *testing.T) {
+	r := rand.New(rand.NewPCG(9, 9))
+	for range 2000 {
+		shape := make([]int, r.IntN(5))
+		for i := range shape {
+			shape[i] = []int{0, 1, 2, 2, 3, 3}[r.IntN(6)]
+		}
+		operand := func() model.Tensor {
+			own := slices.Clone(shape[r.IntN(len(shape)+1):])
+			for i := range own {
+				if r.IntN(3) == 0 {
+					own[i] = 1
+				}
+			}
+			var x model.Tensor
+			x.Resize(model.Int64, own...)
+			for i := range x.Int64s {
+				x.Int64s[i] = r.Int64N(1000)
+			}
+			return x
+		}
+		a, b := operand(), operand()
+		together, err := broadcast(nil, a.Shape, b.Shape)
+		require.NoError(t, err)
+		at := func(x *model.Tensor, i int) int64 {
+			place, step := 0, 1
+			for d, j := len(together)-1, len(x.Shape)-1; j >= 0; d, j = d-1, j-1 {
+				if x.Shape[j] > 1 {
+					place += i % together[d] * step
+				}
+				i, step = i/together[d], step*x.Shape[j]
+			}
+			return x.Int64s[place]
+		}
+		k, err := buildAdd(&node{Node: &Node{}, inputs: []*value{{typ: model.Int64}, {typ: model.Int64}}, outputs: []*value{{}}})
+		require.NoError(t, err)
+		var sum model.Tensor
+		require.NoError(t, k.run(&budget{1000}, []*model.Tensor{&a, &b}, []*model.Tensor{&sum}))
+		for i, got := range sum.Int64s {
+			require.Equal(t, at(&a, i)+at(&b, i), got, "%v and %v, element %d", a.Shape, b.Shape, i)
+		}
+	}
 }

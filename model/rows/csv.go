@@ -23,15 +23,17 @@ type CSVReader struct {
 	passed  []string
 }
 
-const byteOrderMark = "\ufeff"
+// ByteOrderMark is what some programs write in front of text in UTF-8. It is no
+// part of the text.
+const ByteOrderMark = "\ufeff"
 
 // NewCSVReader reads the header. It is an error when a feature has no column,
 // or more than one.
 func NewCSVReader(r io.Reader, c *Codec) (*CSVReader, error) {
 	text := bufio.NewReader(r)
 	// A byte order mark, which spreadsheets write, is no part of the first name.
-	if start, _ := text.Peek(len(byteOrderMark)); string(start) == byteOrderMark {
-		_, _ = text.Discard(len(byteOrderMark))
+	if start, _ := text.Peek(len(ByteOrderMark)); string(start) == ByteOrderMark {
+		_, _ = text.Discard(len(ByteOrderMark))
 	}
 	reader := csv.NewReader(text)
 	reader.ReuseRecord = true
@@ -98,14 +100,14 @@ func (v *CSVReader) cell(req *Request, row, i int, text string) error {
 	case model.Bool:
 		value, err := strconv.ParseBool(text)
 		if err != nil {
-			return fmt.Errorf("%q is neither true nor false", clip(text))
+			return fmt.Errorf("%q is neither true nor false", quoted(text))
 		}
 		t.Bools[at] = value
 	default:
 		value, ok := store(t, at, []byte(text))
 		// ParseFloat also reads inf, nan and hexadecimal, which are no numbers here.
 		if !ok || strings.Trim(text, "0123456789+-.eE") != "" {
-			return fmt.Errorf("%q is no %v number", clip(text), f.Type)
+			return fmt.Errorf("%q is no %v number", quoted(text), f.Type)
 		}
 		if f.Outside(value) {
 			req.warn(row, i, value)

@@ -7,10 +7,10 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/tepalhq/tepal/clip"
 	"github.com/tepalhq/tepal/model"
 )
 
@@ -24,18 +24,25 @@ type Decoder struct {
 	// filled notes which features of the instance at hand were seen.
 	filled []bool
 	name   []byte
+	// skipped is the length of what was passed over in front of the JSON.
+	skipped int
 }
 
 // Decode reads a body into req, which it empties first. The body is one
 // instance as an object, an array of instances, or an object whose member
 // "instances" is such an array; an instance is an object by feature name or,
 // in an array, an array of values in the order of the schema. At most limit
-// rows are taken.
+// rows are taken. A byte order mark in front is passed over, as RFC 8259
+// (section 8.1) allows it.
 //
 // Its errors are *model.Error: KindMalformed for what is no JSON, anywhere in
 // the body; KindInvalid for JSON that does not fit the schema, with a JSON
 // Pointer to the cell; KindTooLarge for too many rows.
 func (d *Decoder) Decode(c *Codec, body *bytes.Buffer, req *Request, limit int) error {
+	d.skipped = 0
+	if bytes.HasPrefix(body.Bytes(), []byte(ByteOrderMark)) {
+		d.skipped = len(body.Next(len(ByteOrderMark)))
+	}
 	d.json.Reset(body)
 	d.codec, d.req, d.limit = c, req, limit
 	req.reset(c)
@@ -44,7 +51,7 @@ func (d *Decoder) Decode(c *Codec, body *bytes.Buffer, req *Request, limit int) 
 	}
 	err := d.body()
 	if err == nil {
-		return malformed(d.end())
+		return d.malformed(d.end())
 	}
 	if model.KindOf(err) == model.KindInvalid {
 		// A body that is no JSON is that first of all, wherever the fault stands.
@@ -52,7 +59,7 @@ func (d *Decoder) Decode(c *Codec, body *bytes.Buffer, req *Request, limit int) 
 			err = syntax
 		}
 	}
-	return malformed(err)
+	return d.malformed(err)
 }
 
 // The functions below return errors of jsontext as they are.
@@ -103,7 +110,7 @@ func (d *Decoder) instances() error {
 	}
 	token, err := d.json.ReadToken()
 	if err == nil && token.Kind() != '}' {
-		err = d.invalid("unknown-member", "the object has a member beside \"instances\"", "no other member", strconv.Quote(clip(token.String())))
+		err = d.invalid("unknown-member", "the object has a member beside \"instances\"", "no other member", strconv.Quote(quoted(token.String())))
 	}
 	return err
 }
@@ -192,7 +199,7 @@ func (d *Decoder) members(row int) error {
 	for i, ok := range d.filled {
 		if !ok {
 			missing := d.codec.schema.Features[i].Name
-			err := d.invalid("missing-feature", "the instance lacks a feature", "a value for "+strconv.Quote(missing), "none")
+			err := d.invalid("missing-feature", "the instance lacks a feature", "a value for "+strconv.Quote(quoted(missing)), "none")
 			err.Pointer += string(jsontext.Pointer("").AppendToken(missing))
 			return err
 		}
@@ -208,7 +215,7 @@ func (d *Decoder) member(row int, name jsontext.Value) error {
 		i, ok = d.codec.index[string(d.unquote(name))]
 	}
 	if !ok {
-		return d.invalid("unknown-feature", "the model has no such feature", d.codec.names(), strconv.Quote(clip(string(d.name))))
+		return d.invalid("unknown-feature", "the model has no such feature", d.codec.names(), strconv.Quote(quoted(string(d.name))))
 	}
 	d.filled[i] = true
 	return d.value(row, i)
@@ -240,7 +247,7 @@ func (d *Decoder) value(row, i int) error {
 		}
 		v, ok := store(t, at, raw)
 		if !ok {
-			return d.invalid("invalid-value", "the number is not one that the feature can hold", article(f.Type.String()+" number"), clip(string(raw)))
+			return d.invalid("invalid-value", "the number is not one that the feature can hold", article(f.Type.String()+" number"), quoted(string(raw)))
 		}
 		if f.Outside(v) {
 			d.req.warn(row, i, v)
@@ -262,7 +269,7 @@ func (d *Decoder) value(row, i int) error {
 
 // end sees to it that nothing follows the body's one value.
 func (d *Decoder) end() error {
-	end := d.json.InputOffset()
+	end := d.json.InputOffset() + int64(d.skipped)
 	_, err := d.json.ReadToken()
 	if errors.Is(err, io.EOF) {
 		return nil
@@ -287,7 +294,7 @@ func (d *Decoder) drain() error {
 }
 
 // malformed tells the caller of an error of jsontext; others stay as they are.
-func malformed(err error) error {
+func (d *Decoder) malformed(err error) error {
 	syntactic, ok := errors.AsType[*jsontext.SyntacticError](err)
 	if !ok && err != io.EOF { //nolint:errorlint // io.EOF alone stands for an empty body, and what wraps it does not.
 		return err
@@ -298,7 +305,7 @@ func malformed(err error) error {
 		return e
 	}
 	e.Pointer = pointer(syntactic.JSONPointer)
-	e.Got = fmt.Sprintf("%v at byte %d", syntactic.Err, syntactic.ByteOffset)
+	e.Got = fmt.Sprintf("%v at byte %d", syntactic.Err, syntactic.ByteOffset+int64(d.skipped))
 	if errors.Is(syntactic.Err, jsontext.ErrDuplicateName) {
 		e.Type, e.Detail = "duplicate-name", "the body has an object with the same name twice"
 	}
@@ -343,7 +350,7 @@ func (d *Decoder) unexpected(expected string) error {
 		if err != nil {
 			return err
 		}
-		got += clip(string(raw))
+		got += quoted(string(raw))
 	}
 	return d.invalid("invalid-value", "the value is not of the right type", expected, got)
 }
@@ -355,15 +362,8 @@ func article(noun string) string {
 	return "a " + noun
 }
 
-// clip shortens what a caller sent to what a message can hold.
-func clip(s string) string {
-	const most = 64
-	if len(s) <= most {
-		return s
-	}
-	cut := most
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "…"
-}
+// mostQuoted is how much of what a caller sent a message repeats, in bytes.
+const mostQuoted = 64
+
+// quoted shortens what a caller sent to what a message can hold.
+func quoted(s string) string { return clip.Text(s, mostQuoted) }
