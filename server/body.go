@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tepalhq/tepal/clip"
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/server/memory"
 	"github.com/tepalhq/tepal/telemetry"
@@ -33,7 +34,7 @@ func takes(w http.ResponseWriter, r *http.Request) (media string, ok bool) {
 		return "", false
 	}
 	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && !strings.EqualFold(encoding, "identity") {
-		return refuse("no Content-Encoding", clipHeader(encoding))
+		return refuse("no Content-Encoding", clip.Text(encoding, mostHeader))
 	}
 	header := r.Header.Get("Content-Type")
 	if header == "" || header == jsonMedia {
@@ -41,10 +42,10 @@ func takes(w http.ResponseWriter, r *http.Request) (media string, ok bool) {
 	}
 	media, params, err := mime.ParseMediaType(header)
 	if err != nil || media != jsonMedia && media != ndjsonMedia {
-		return refuse(jsonMedia+" or "+ndjsonMedia, clipHeader(header))
+		return refuse(jsonMedia+" or "+ndjsonMedia, clip.Text(header, mostHeader))
 	}
 	if charset, ok := params["charset"]; ok && !strings.EqualFold(charset, "utf-8") {
-		return refuse(media+" in UTF-8", clipHeader(header))
+		return refuse(media+" in UTF-8", clip.Text(header, mostHeader))
 	}
 	return media, true
 }
@@ -58,7 +59,7 @@ func sends(w http.ResponseWriter, r *http.Request, media string) bool {
 	}
 	writeProblem(w, r, http.StatusNotAcceptable, "Not acceptable", &model.Error{
 		Type: "not-acceptable", Detail: "the answer would be of a media type that the caller does not accept",
-		Expected: media, Got: clipHeader(strings.Join(headers, ", ")),
+		Expected: media, Got: clip.Text(strings.Join(headers, ", "), mostHeader),
 	})
 	return false
 }
@@ -87,8 +88,8 @@ func accepts(headers []string, media string) bool {
 	return allowed
 }
 
-// clipHeader keeps a caller's header from filling the answer.
-func clipHeader(value string) string { return strings.ToValidUTF8(value[:min(len(value), 128)], "�") }
+// mostHeader is how much of a header an answer repeats, in bytes.
+const mostHeader = 128
 
 // What is read of a body that is of no use any more.
 const (

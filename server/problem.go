@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/tepalhq/tepal/clip"
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/telemetry"
 )
@@ -88,10 +89,15 @@ func writeProblem(w http.ResponseWriter, r *http.Request, status int, title stri
 	writeJSON(w, status, problemMedia, newProblem(status, title, e))
 }
 
+// mostText is how long each text of a problem may be, in bytes: names and values
+// in it are as long as a caller or the author of a file likes.
+const mostText = 512
+
 func newProblem(status int, title string, e *model.Error) problem {
+	short := func(s string) string { return clip.Text(s, mostText) }
 	return problem{
-		Type: problemBase + e.Type, Title: title, Status: status, Detail: e.Detail,
-		Pointer: e.Pointer, Expected: e.Expected, Got: e.Got, Error: e.Error(),
+		Type: problemBase + e.Type, Title: title, Status: status, Detail: short(e.Detail),
+		Pointer: short(e.Pointer), Expected: short(e.Expected), Got: short(e.Got), Error: short(e.Error()),
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-chi/chi/v5"
 
+	"github.com/tepalhq/tepal/clip"
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/spelling"
 )
@@ -161,10 +162,7 @@ func methodNotAllowed(mux *chi.Mux) http.HandlerFunc {
 		list := strings.Join(methods(mux, routed(r)), ", ")
 		w.Header().Set("Allow", list)
 		writeProblem(w, r, http.StatusMethodNotAllowed, "Method not allowed", &model.Error{
-			Type: "method-not-allowed", Detail: "the path does not take this method", Expected: list, Got: clipMethod(r.Method),
+			Type: "method-not-allowed", Detail: "the path does not take this method", Expected: list, Got: clip.Text(r.Method, 32),
 		})
 	}
 }
-
-// clipMethod keeps a made-up method from filling the answer.
-func clipMethod(method string) string { return method[:min(len(method), 32)] }

@@ -431,7 +431,7 @@ func (s *Server) load(ctx context.Context) {
 	}
 	if err != nil {
 		s.repository.Refuse(err)
-		s.log.ErrorContext(ctx, "not ready", "reason", err)
+		s.log.ErrorContext(ctx, "not ready", "reason", s.repository.Reason())
 		if s.mustLoad {
 			s.failed <- fmt.Errorf("the model is refused: %w", err)
 		}

@@ -10,6 +10,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/tepalhq/tepal/clip"
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/repository"
 	"github.com/tepalhq/tepal/telemetry"
@@ -276,7 +277,7 @@ func (t *stream) refuse(err error) {
 	if cause != nil && t.record.Err == nil {
 		// The first of them is told, since a stream may have any number.
 		t.record.Err = cause
-		t.server.log.ErrorContext(t.ctx, "a line could not be answered", "line", t.number, "error", cause)
+		t.server.log.ErrorContext(t.ctx, "a line could not be answered", "line", t.number, "error", clip.Text(cause.Error(), mostText))
 	}
 	t.problem(newProblem(outcomes[e.Kind].status, outcomes[e.Kind].title, e), e.Type)
 }

@@ -105,7 +105,7 @@ func (x *exchange) log(o outcome) {
 	}
 	// The cause of a 4xx is in the answer, and may repeat the payload, which is not logged.
 	if x.record.Err != nil && (o.status >= 500 || o.panicked() || o.aborted) {
-		info.err = fmt.Sprint(x.record.Err)
+		info.err = clip(fmt.Sprint(x.record.Err), maxLoggedText)
 	}
 	t.lines.request(x.span, x.start.Add(o.latency), o.severity, x.message(o), &info)
 }

@@ -439,10 +439,9 @@ func TestModelIsAnArgument(t *testing.T) {
 	const csv = "sepal_length,sepal_width,petal_length,petal_width\n5.1,3.5,1.4,0.2\n"
 	for _, args := range [][]string{{}, {model}, {rows}, {model, rows}, {other, rows}, {"-"}, {model, "-"}, {"--model", other, rows}, {"-m", model}} {
 		for _, variable := range []string{"", model} {
-			if variable != "" {
-				t.Setenv("TEPAL_MODEL", variable)
-			} else {
-				os.Unsetenv("TEPAL_MODEL")
+			t.Setenv("TEPAL_MODEL", variable)
+			if variable == "" {
+				require.NoError(t, os.Unsetenv("TEPAL_MODEL"))
 			}
 			got := runTepal(t, csv, append([]string{"predict"}, args...)...)
 			require.Equal(t, 0, got.code, "%q: %s", args, got.err)

@@ -45,7 +45,7 @@ Examples:
 
 // AfterApply finds out what the arguments are: the rows alone, the model alone,
 // or the model and the rows.
-func (c *predictCmd) AfterApply() error {
+func (c *predictCmd) AfterApply() error { //nolint:unparam // kong calls hooks that return an error, and no others.
 	if c.Input == "" && !strings.EqualFold(filepath.Ext(string(c.Model)), ".onnx") {
 		c.Model, c.Input = "", c.Model
 	}

@@ -38,7 +38,13 @@ type process struct {
 
 func startProcess(t *testing.T, env []string, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: exec.CommandContext(t.Context(), os.Args[0], append([]string{"serve", "--http-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0"}, args...)...)}
+	return startProgram(t, os.Args[0], env, args...)
+}
+
+// startProgram starts another program than the test's own.
+func startProgram(t *testing.T, program string, env []string, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: exec.CommandContext(t.Context(), program, append([]string{"serve", "--http-addr", "127.0.0.1:0", "--ops-addr", "127.0.0.1:0"}, args...)...)}
 	p.Env = append(append(os.Environ(), asMain+"=1"), env...)
 	p.Stderr = io.MultiWriter(os.Stderr, &p.errors)
 	out, err := p.StdoutPipe()

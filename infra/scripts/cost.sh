@@ -51,11 +51,12 @@ scale_down() {
 # scale_up goes to the least that the autoscaler would have: at zero it is off, and from there on it decides.
 scale_up() {
   local namespace deployment list now least
-  [ -z "$DRY_RUN" ] || say "# for each deployment of $selector, to the minReplicas of its autoscaler (2 where it has none):"
+  [ -z "$DRY_RUN" ] || say '# each deployment of the service to the minReplicas of its autoscaler (2 where it has none), the others to 1:'
   for namespace in "${namespaces[@]}"; do
     if [ -n "$DRY_RUN" ]; then
       run kubectl get hpa --namespace "$namespace" --output json
-      run kubectl scale deployment --namespace "$namespace" --selector "$selector" --replicas=2
+      run kubectl scale deployment --namespace "$namespace" --selector app=iris-classifier --replicas=2
+      run kubectl scale deployment --namespace "$namespace" --selector 'app in (iris-classifier-canary, otel-collector)' --replicas=1
       continue
     fi
     if keda; then
@@ -66,8 +67,9 @@ scale_up() {
       # One that runs is left to its autoscaler.
       now=$(kubectl get --namespace "$namespace" "$deployment" --output 'jsonpath={.spec.replicas}')
       [ "$now" = 0 ] || continue
+      # The canary and the collector have one, by k8s/components.
       least=$(kubectl get hpa --namespace "$namespace" --output json | jq --arg name "${deployment#*/}" \
-        '[.items[] | select(.spec.scaleTargetRef.name == $name) | .spec.minReplicas // 1] | first // 2')
+        '[.items[] | select(.spec.scaleTargetRef.name == $name) | .spec.minReplicas // 1] | first // if $name | startswith("iris-classifier-deployment") then 2 else 1 end')
       run kubectl scale --namespace "$namespace" "$deployment" "--replicas=$least"
     done
   done

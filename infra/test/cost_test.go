@@ -32,15 +32,20 @@ kubectl scale deployment --namespace iris-prod --selector 'app in (iris-classifi
 kubectl scale deployment --namespace iris-preview --selector 'app in (iris-classifier, iris-classifier-canary, otel-collector)' --replicas=0`
 	scaleUp = `
 kubectl get hpa --namespace default --output json
-kubectl scale deployment --namespace default --selector 'app in (iris-classifier, iris-classifier-canary, otel-collector)' --replicas=2
+kubectl scale deployment --namespace default --selector app=iris-classifier --replicas=2
+kubectl scale deployment --namespace default --selector 'app in (iris-classifier-canary, otel-collector)' --replicas=1
 kubectl get hpa --namespace iris-dev --output json
-kubectl scale deployment --namespace iris-dev --selector 'app in (iris-classifier, iris-classifier-canary, otel-collector)' --replicas=2
+kubectl scale deployment --namespace iris-dev --selector app=iris-classifier --replicas=2
+kubectl scale deployment --namespace iris-dev --selector 'app in (iris-classifier-canary, otel-collector)' --replicas=1
 kubectl get hpa --namespace iris-staging --output json
-kubectl scale deployment --namespace iris-staging --selector 'app in (iris-classifier, iris-classifier-canary, otel-collector)' --replicas=2
+kubectl scale deployment --namespace iris-staging --selector app=iris-classifier --replicas=2
+kubectl scale deployment --namespace iris-staging --selector 'app in (iris-classifier-canary, otel-collector)' --replicas=1
 kubectl get hpa --namespace iris-prod --output json
-kubectl scale deployment --namespace iris-prod --selector 'app in (iris-classifier, iris-classifier-canary, otel-collector)' --replicas=2
+kubectl scale deployment --namespace iris-prod --selector app=iris-classifier --replicas=2
+kubectl scale deployment --namespace iris-prod --selector 'app in (iris-classifier-canary, otel-collector)' --replicas=1
 kubectl get hpa --namespace iris-preview --output json
-kubectl scale deployment --namespace iris-preview --selector 'app in (iris-classifier, iris-classifier-canary, otel-collector)' --replicas=2`
+kubectl scale deployment --namespace iris-preview --selector app=iris-classifier --replicas=2
+kubectl scale deployment --namespace iris-preview --selector 'app in (iris-classifier-canary, otel-collector)' --replicas=1`
 	removeBalancers = `
 kubectl delete services,gateways.gateway.networking.k8s.io --namespace default --selector 'app in (iris-classifier, iris-classifier-canary, otel-collector)' --ignore-not-found --timeout=10m
 kubectl delete services,gateways.gateway.networking.k8s.io --namespace iris-dev --all --ignore-not-found --timeout=10m
@@ -118,7 +123,7 @@ func TestDryRun(t *testing.T) {
 func deployed(replicas string) []answer {
 	return []answer{
 		{pattern: "kubectl api-resources *"},
-		{pattern: "kubectl get deployments --namespace iris-dev *", stdout: "deployment.apps/iris-classifier-deployment"},
+		{pattern: "kubectl get deployments --namespace iris-dev *", stdout: "deployment.apps/iris-classifier-deployment\ndeployment.apps/otel-collector"},
 		{pattern: "kubectl get deployments --namespace iris-preview *", stdout: "deployment.apps/iris-classifier-deployment-pr-7\ndeployment.apps/iris-classifier-deployment-pr-8"},
 		{pattern: "kubectl get deployments *"},
 		{pattern: "kubectl get --namespace iris-preview deployment.apps/iris-classifier-deployment-pr-8 *", stdout: "3"},
@@ -171,6 +176,7 @@ func TestCost(t *testing.T) {
 			want: []string{
 				gcpCredentials,
 				"kubectl scale --namespace iris-dev deployment.apps/iris-classifier-deployment --replicas=0",
+				"kubectl scale --namespace iris-dev deployment.apps/otel-collector --replicas=0",
 				"kubectl scale --namespace iris-preview deployment.apps/iris-classifier-deployment-pr-7 --replicas=0",
 				"kubectl scale --namespace iris-preview deployment.apps/iris-classifier-deployment-pr-8 --replicas=0",
 			},
@@ -180,6 +186,7 @@ func TestCost(t *testing.T) {
 			want: []string{
 				gcpCredentials,
 				"kubectl scale --namespace iris-dev deployment.apps/iris-classifier-deployment --replicas=3",
+				"kubectl scale --namespace iris-dev deployment.apps/otel-collector --replicas=1",
 				"kubectl scale --namespace iris-preview deployment.apps/iris-classifier-deployment-pr-7 --replicas=2",
 			},
 		},
@@ -191,6 +198,7 @@ func TestCost(t *testing.T) {
 				"kubectl annotate scaledobject --namespace default --selector app in (iris-classifier, iris-classifier-canary, otel-collector) --overwrite autoscaling.keda.sh/paused-replicas=0",
 				"kubectl annotate scaledobject --namespace iris-dev --selector app in (iris-classifier, iris-classifier-canary, otel-collector) --overwrite autoscaling.keda.sh/paused-replicas=0",
 				"kubectl scale --namespace iris-dev deployment.apps/iris-classifier-deployment --replicas=0",
+				"kubectl scale --namespace iris-dev deployment.apps/otel-collector --replicas=0",
 				"kubectl annotate scaledobject --namespace iris-staging --selector app in (iris-classifier, iris-classifier-canary, otel-collector) --overwrite autoscaling.keda.sh/paused-replicas=0",
 				"kubectl annotate scaledobject --namespace iris-prod --selector app in (iris-classifier, iris-classifier-canary, otel-collector) --overwrite autoscaling.keda.sh/paused-replicas=0",
 				"kubectl annotate scaledobject --namespace iris-preview --selector app in (iris-classifier, iris-classifier-canary, otel-collector) --overwrite autoscaling.keda.sh/paused-replicas=0",
@@ -229,6 +237,7 @@ func TestCost(t *testing.T) {
 			want: []string{
 				aksCredentials, kubelogin,
 				"kubectl scale --namespace iris-dev deployment.apps/iris-classifier-deployment --replicas=0",
+				"kubectl scale --namespace iris-dev deployment.apps/otel-collector --replicas=0",
 				"kubectl scale --namespace iris-preview deployment.apps/iris-classifier-deployment-pr-7 --replicas=0",
 				"kubectl scale --namespace iris-preview deployment.apps/iris-classifier-deployment-pr-8 --replicas=0",
 				"az aks stop " + aks,
@@ -245,6 +254,7 @@ func TestCost(t *testing.T) {
 			want: []string{
 				aksCredentials, kubelogin,
 				"kubectl scale --namespace iris-dev deployment.apps/iris-classifier-deployment --replicas=3",
+				"kubectl scale --namespace iris-dev deployment.apps/otel-collector --replicas=1",
 				"kubectl scale --namespace iris-preview deployment.apps/iris-classifier-deployment-pr-7 --replicas=2",
 			},
 			says: "running already",

@@ -2,6 +2,7 @@ package golden
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -43,7 +44,7 @@ func check(s *model.Schema, g *model.Golden) (f floors, err error) {
 	for i := range g.Rows {
 		row := &g.Rows[i]
 		if err := checkRow(s, row); err != nil {
-			return f, fmt.Errorf("golden row %d (%s): %w", i, clip(row.Instance), err)
+			return f, fmt.Errorf("golden row %d (%s): %w", i, quoted(row.Instance), err)
 		}
 		f.scores, f.values = raise(f.scores, row.Scores), raise(f.values, row.Value)
 	}
@@ -51,11 +52,21 @@ func check(s *model.Schema, g *model.Golden) (f floors, err error) {
 }
 
 func checkRow(s *model.Schema, row *model.GoldenRow) error {
-	if !expectsLabel(row) && !row.Probabilities.Any() && !row.Scores.Any() && !row.Value.Any() {
-		return errors.New("it expects nothing")
+	expected := false
+	for _, part := range []struct {
+		role model.Role
+		any  bool
+	}{
+		{model.RoleLabel, expectsLabel(row)}, {model.RoleProbabilities, row.Probabilities.Any()},
+		{model.RoleScores, row.Scores.Any()}, {model.RoleValue, row.Value.Any()},
+	} {
+		if part.any && !s.Has(part.role) {
+			return fmt.Errorf("it expects %s, and the model answers %s", part.role, answers(s))
+		}
+		expected = expected || part.any
 	}
-	if row.Probabilities.Any() && !s.Has(model.RoleProbabilities) && s.Has(model.RoleScores) {
-		return errors.New("it expects probabilities, and the model answers scores, which are none; expect scores")
+	if !expected {
+		return errors.New("it expects nothing")
 	}
 	classes := s.Classes.Len()
 	if row.Probabilities.Any() && len(row.Probabilities) != classes {
@@ -65,6 +76,17 @@ func checkRow(s *model.Schema, row *model.GoldenRow) error {
 		return fmt.Errorf("it has %d scores for %d classes", len(row.Scores), classes)
 	}
 	return nil
+}
+
+// answers lists what a prediction has.
+func answers(s *model.Schema) string {
+	var roles []string
+	for _, o := range s.Outputs {
+		if o.Role != model.RoleOther {
+			roles = append(roles, string(o.Role))
+		}
+	}
+	return cmp.Or(strings.Join(roles, " and "), "nothing")
 }
 
 // expectsLabel: null expects nothing.
@@ -88,7 +110,7 @@ func (p *prover) compare(want *model.GoldenRow, answer json.RawMessage, f floors
 		return fmt.Errorf("the answer cannot be read: %w", err)
 	}
 	if expectsLabel(want) && !sameLabel(want.Label, got.Label) {
-		return fmt.Errorf("label %s is expected, and %s was answered", clip(want.Label), answered(got.Label))
+		return fmt.Errorf("label %s is expected, and %s was answered", quoted(want.Label), answered(got.Label))
 	}
 	tolerance := p.model.Golden.Tolerance
 	even := func(int, float64) float64 { return tolerance }
@@ -135,7 +157,7 @@ func answered(raw json.RawMessage) string {
 	if len(raw) == 0 || string(raw) == "null" {
 		return "none"
 	}
-	return clip(raw)
+	return quoted(raw)
 }
 
 // values returns the value of a regression as a list, whatever its form; nil

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/tepalhq/tepal/clip"
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/rows"
 )
@@ -70,7 +71,7 @@ func (p *prover) replay() error {
 		}
 		for i := range chunk {
 			if err := p.compare(&chunk[i], predictions[i], floors); err != nil {
-				return mismatch("golden row %d (%s): %w", first+i, clip(chunk[i].Instance), err)
+				return mismatch("golden row %d (%s): %w", first+i, quoted(chunk[i].Instance), err)
 			}
 		}
 		first += len(chunk)
@@ -114,7 +115,7 @@ func (p *prover) blame(first int, err error) error {
 	golden := p.model.Golden
 	for i := first; i < min(first+p.chunk(), len(golden.Rows)); i++ {
 		if _, alone := p.answer([]json.RawMessage{golden.Rows[i].Instance}); alone != nil {
-			return p.refuse(alone, fmt.Errorf("golden row %d (%s): %w", i, clip(golden.Rows[i].Instance), explain(alone)))
+			return p.refuse(alone, fmt.Errorf("golden row %d (%s): %w", i, quoted(golden.Rows[i].Instance), explain(alone)))
 		}
 	}
 	return p.refuse(err, fmt.Errorf("golden rows from %d on are answered one by one and not together: %w", first, err))
@@ -157,7 +158,7 @@ func (p *prover) tryOut() error {
 	for i := range pair {
 		if !bytes.Equal(alone[i], together[i]) {
 			return &model.Refusal{Cause: model.CauseNoAnswer, Err: fmt.Errorf("the instance %s is answered by %s alone, and by %s with another one",
-				clip(pair[i]), clip(alone[i]), clip(together[i]))}
+				quoted(pair[i]), quoted(alone[i]), quoted(together[i]))}
 		}
 	}
 	return nil
@@ -222,11 +223,9 @@ func (p *prover) answer(instances []json.RawMessage) ([]json.RawMessage, error) 
 	return predictions, model.ContextError(p.ctx)
 }
 
-// clip shortens a text of the file, or an answer, to what a reason can hold.
-func clip(text []byte) string {
-	const most = 200
-	if len(text) <= most {
-		return string(text)
-	}
-	return string(bytes.ToValidUTF8(text[:most], nil)) + "…"
+// mostQuoted is how much of a text of the file, or of an answer, a reason repeats, in bytes.
+const mostQuoted = 200
+
+func quoted(text []byte) string {
+	return clip.Text(string(text[:min(len(text), 2*mostQuoted)]), mostQuoted)
 }

@@ -108,13 +108,13 @@ func TestFailed(t *testing.T) {
 		}, where + "it expects nothing"},
 		{"a probability", func(md *onnx.Metadata) { first(md).Probabilities[0] = 0.99 }, where + "probability of \"setosa\": 0.99 is expected within 1e-06, and 1 was answered"},
 		{"a probability next to the tolerance", func(md *onnx.Metadata) { first(md).Probabilities[2] = 2e-6 }, where + "probability of \"virginica\": 2e-06 is expected within 1e-06, and 0 was answered"},
-		{"a score too few", func(md *onnx.Metadata) { first(md).Scores = []float64{1, 0} }, where + "it has 2 scores for 3 classes"},
+		{"scores", func(md *onnx.Metadata) { first(md).Scores = []float64{1, 0, 0} }, where + "it expects scores, and the model answers label and probabilities"},
 		{"a probability too few", func(md *onnx.Metadata) { first(md).Probabilities = []float64{1, 0} }, where + "it has 2 probabilities for 3 classes"},
 		{"no probabilities", func(md *onnx.Metadata) { first(md).Probabilities = []float64{} }, ""},
 		{"the tolerance", func(md *onnx.Metadata) { md.Golden.Tolerance = -1 }, "the tolerance is -1, and has to be from 0 to 0.1: above that, wrong answers pass"},
 		{"a tolerance for anything", func(md *onnx.Metadata) { md.Golden.Tolerance = 0.5 }, "the tolerance is 0.5, and has to be from 0 to 0.1: above that, wrong answers pass"},
 		{"nothing", func(md *onnx.Metadata) { *first(md) = model.GoldenRow{Instance: first(md).Instance} }, where + "it expects nothing"},
-		{"a value", func(md *onnx.Metadata) { first(md).Value = []float64{1} }, where + "value 0: 1 is expected within 1e-06, and none was answered"},
+		{"a value", func(md *onnx.Metadata) { first(md).Value = []float64{1} }, where + "it expects value, and the model answers label and probabilities"},
 		{"an instance of three values", func(md *onnx.Metadata) { first(md).Instance = json.RawMessage(`[1,2,3]`) }, "golden row 0 ([1,2,3]): the instance has not one value for each feature: expected 4 values, got 3"},
 		{"an instance of text", func(md *onnx.Metadata) { md.Golden.Rows[last].Instance = json.RawMessage(`"x"`) }, ""},
 		{"no instance", func(md *onnx.Metadata) { first(md).Instance = nil }, "golden row 0 (null): the value is not of the right type: expected an instance as an object, or as an array of values in the order of the schema, got null"},
@@ -202,14 +202,12 @@ func TestAnswers(t *testing.T) {
 		{"null for the one that differs", answering(regression, model.GoldenRow{Value: []float64{1, nan}}, values(1, 2)), ""},
 		{"a value too few", answering(regression, model.GoldenRow{Value: []float64{1, 2}}, values(1)), where + "2 values are expected, and 1 was answered"},
 		{"NaN", answering(regression, model.GoldenRow{Value: []float64{1}}, values(nan)), where + "value 0: 1 is expected within 0.01, and none was answered"},
-		{"a label of a regression", answering(regression, label(`"a"`), values(1)), where + `label "a" is expected, and none was answered`},
 		{"probabilities alone", answering(scores, model.GoldenRow{Probabilities: []float64{0.25, 0.75}}, values(0.25, 0.75)), ""},
 		{"probabilities that are none", answering(scores, model.GoldenRow{Probabilities: []float64{0.25, 0.75}}, values(nan, 0.75)), where + `probability of "a": 0.25 is expected within 0.01, and none was answered`},
 		{"scores", answering(margins, model.GoldenRow{Scores: []float64{-200, 2.505}}, values(-201, 2.5)), ""},
 		{"another score", answering(margins, model.GoldenRow{Scores: []float64{-200, 2.505}}, values(-203, 2.5)), where + `score of "0": -200 is expected within 2, and -203 was answered`},
 		{"a score near 0", answering(margins, model.GoldenRow{Scores: []float64{1e-6, 3}}, values(1.1e-6, 3)), where + `score of "0": 1e-06 is expected within 1e-08, and 1.1e-06 was answered`},
 		{"null for the score that differs", answering(margins, model.GoldenRow{Scores: []float64{nan, 3}}, values(7, 3)), ""},
-		{"scores of a model that answers probabilities", answering(scores, model.GoldenRow{Scores: []float64{0.25, 0.75}}, values(0.25, 0.75)), where + `score of "a": 0.25 is expected within 0.0025, and none was answered`},
 		{"null for one probability", answering(scores, model.GoldenRow{Probabilities: []float64{nan, 0.75}}, values(0.25, 0.75)), ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -226,15 +224,30 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// TestExpectedRole: golden rows that were written when margins were called
-// probabilities are told what they are.
+// TestExpectedRole: rows that expect what the model does not answer are at
+// fault, and not its answers. Some were written when margins were called
+// probabilities.
 func TestExpectedRole(t *testing.T) {
-	m := answering(model.Schema{
-		Classes: model.Classes{Ints: []int64{0, 1}}, Outputs: []model.Output{{Name: "m", Role: model.RoleScores}},
-	}, model.GoldenRow{Probabilities: []float64{0.25, 0.75}}, model.Tensor{Type: model.Float64, Shape: []int{1, 2}, Float64s: []float64{0.25, 0.75}})
-	_, err := Prove(t.Context(), m, rows.New(m))
-	require.EqualError(t, err, "golden row 0 ([1]): it expects probabilities, and the model answers scores, which are none; expect scores")
-	require.Equal(t, model.CauseGoldenRows, model.CauseOf(err, ""))
+	classes := model.Classes{Ints: []int64{0, 1}}
+	pair := []float64{0.25, 0.75}
+	for _, c := range []struct {
+		role model.Role
+		row  model.GoldenRow
+		want string
+	}{
+		{model.RoleScores, model.GoldenRow{Probabilities: pair}, "it expects probabilities, and the model answers scores"},
+		{model.RoleProbabilities, model.GoldenRow{Scores: pair}, "it expects scores, and the model answers probabilities"},
+		{model.RoleProbabilities, model.GoldenRow{Probabilities: pair, Value: []float64{1}}, "it expects value, and the model answers probabilities"},
+		{model.RoleValue, model.GoldenRow{Label: json.RawMessage(`"a"`)}, "it expects label, and the model answers value"},
+		{model.RoleOther, model.GoldenRow{Value: pair}, "it expects value, and the model answers nothing"},
+		{model.RoleScores, model.GoldenRow{Scores: pair[:1]}, "it has 1 scores for 2 classes"},
+	} {
+		m := answering(model.Schema{Classes: classes, Outputs: []model.Output{{Name: "m", Role: c.role}}}, c.row,
+			model.Tensor{Type: model.Float64, Shape: []int{1, 2}, Float64s: pair})
+		_, err := Prove(t.Context(), m, rows.New(m))
+		require.EqualError(t, err, "golden row 0 ([1]): "+c.want)
+		require.Equal(t, model.CauseGoldenRows, model.CauseOf(err, ""))
+	}
 }
 
 // TestFloor: a value near 0 is held to the largest that is expected of its

@@ -286,6 +286,7 @@ func TestMetadataFaults(t *testing.T) {
 		{"broken JSON", schema(`{"features":`), "metadata tepal.schema: unexpected end of JSON input"},
 		{"metrics that are a list", []Property{{keyMetrics, `[]`}}, "metadata tepal.metrics: json: cannot unmarshal array into Go value of type model.Metrics"},
 		{"golden rows in words", []Property{{keyGolden, `{"tolerance":"small"}`}}, "metadata tepal.golden: json: cannot unmarshal string into Go struct field Golden.tolerance of type float64"},
+		{"a label twice", []Property{{keyGolden, `{"rows":[{"instance":[1,2],"label":"a","label":"b"}]}`}}, `metadata tepal.golden: jsontext: duplicate object member name "label" within "/rows/0"`},
 		{"training that is empty", []Property{{keyTraining, ``}}, "metadata tepal.training: unexpected end of JSON input"},
 		{"training values that are no histogram", []Property{{keyTraining, `{"values":{"edges":[1,2],"counts":[]}}`}}, "metadata tepal.training: values: its histogram has 2 edges for 0 counts"},
 		{"a negative count of a label", []Property{{keyTraining, `{"labels":{"a":-2}}`}}, `metadata tepal.training: label "a" has the count -2`},

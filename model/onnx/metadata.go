@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
+
+	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/tepalhq/tepal/model"
 )
@@ -113,12 +116,22 @@ func (m *Model) ReadMetadata() (*Metadata, error) {
 	}
 	for _, d := range md.documents() {
 		if text, ok := values[d.key]; ok {
-			if err := json.Unmarshal([]byte(text), d.value); err != nil {
+			if err := readDocument(text, d.value); err != nil {
 				return nil, fmt.Errorf("metadata %s: %w", d.key, err)
 			}
 		}
 	}
 	return md, nil
+}
+
+// readDocument reads a JSON value. A name that stands twice is refused: of two
+// expectations of one golden row, one would go unread.
+func readDocument(text string, into any) error {
+	if err := json.Unmarshal([]byte(text), into); err != nil {
+		return err
+	}
+	_, err := jsontext.NewDecoder(strings.NewReader(text)).ReadValue()
+	return err
 }
 
 // versionIn reads a version, from 1; 0 stands for none.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"sync/atomic"
 
+	"github.com/tepalhq/tepal/clip"
 	"github.com/tepalhq/tepal/model"
 	"github.com/tepalhq/tepal/model/golden"
 	"github.com/tepalhq/tepal/model/onnx"
@@ -178,8 +179,14 @@ func New() *Repository {
 // Serve makes the model the one that is served from then on.
 func (r *Repository) Serve(served *Served) { r.state.Store(&state{served: served}) }
 
+// mostReason is how long a reason is at most, in bytes: it can quote names in
+// the file, which are as long as their author liked.
+const mostReason = 1 << 10
+
 // Refuse says why nothing is served from then on.
-func (r *Repository) Refuse(err error) { r.state.Store(&state{reason: err.Error()}) }
+func (r *Repository) Refuse(err error) {
+	r.state.Store(&state{reason: clip.Text(err.Error(), mostReason)})
+}
 
 // Reason says why nothing is served; it is empty when something is. It names
 // files and faults, and is meant for operators.

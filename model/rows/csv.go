@@ -100,14 +100,14 @@ func (v *CSVReader) cell(req *Request, row, i int, text string) error {
 	case model.Bool:
 		value, err := strconv.ParseBool(text)
 		if err != nil {
-			return fmt.Errorf("%q is neither true nor false", clip(text))
+			return fmt.Errorf("%q is neither true nor false", quoted(text))
 		}
 		t.Bools[at] = value
 	default:
 		value, ok := store(t, at, []byte(text))
 		// ParseFloat also reads inf, nan and hexadecimal, which are no numbers here.
 		if !ok || strings.Trim(text, "0123456789+-.eE") != "" {
-			return fmt.Errorf("%q is no %v number", clip(text), f.Type)
+			return fmt.Errorf("%q is no %v number", quoted(text), f.Type)
 		}
 		if f.Outside(value) {
 			req.warn(row, i, value)

@@ -86,7 +86,7 @@ func TestCSVFaults(t *testing.T) {
 		{"underscores", "a,b\n1_000,1\n", `line 2, column 1: feature "a": "1_000" is no float64 number`},
 		{"beyond a double", "a,b\n1e400,1\n", `line 2, column 1: feature "a": "1e400" is no float64 number`},
 		{"a long cell", "a,b\n" + strings.Repeat("x", 500) + ",1\n", `line 2, column 1: feature "a": "` + strings.Repeat("x", 64) + `…" is no float64 number`},
-		{"a long cell that is no UTF-8", "a,b\n" + strings.Repeat("\x80", 500) + ",1\n", `line 2, column 1: feature "a": "…" is no float64 number`},
+		{"a long cell that is no UTF-8", "a,b\n" + strings.Repeat("\x80", 500) + ",1\n", `line 2, column 1: feature "a": "�…" is no float64 number`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := readAll(withFeatures(model.Float64, "a", "b"), c.text)

@@ -7,10 +7,10 @@ import (
 	"io"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/tepalhq/tepal/clip"
 	"github.com/tepalhq/tepal/model"
 )
 
@@ -110,7 +110,7 @@ func (d *Decoder) instances() error {
 	}
 	token, err := d.json.ReadToken()
 	if err == nil && token.Kind() != '}' {
-		err = d.invalid("unknown-member", "the object has a member beside \"instances\"", "no other member", strconv.Quote(clip(token.String())))
+		err = d.invalid("unknown-member", "the object has a member beside \"instances\"", "no other member", strconv.Quote(quoted(token.String())))
 	}
 	return err
 }
@@ -199,7 +199,7 @@ func (d *Decoder) members(row int) error {
 	for i, ok := range d.filled {
 		if !ok {
 			missing := d.codec.schema.Features[i].Name
-			err := d.invalid("missing-feature", "the instance lacks a feature", "a value for "+strconv.Quote(missing), "none")
+			err := d.invalid("missing-feature", "the instance lacks a feature", "a value for "+strconv.Quote(quoted(missing)), "none")
 			err.Pointer += string(jsontext.Pointer("").AppendToken(missing))
 			return err
 		}
@@ -215,7 +215,7 @@ func (d *Decoder) member(row int, name jsontext.Value) error {
 		i, ok = d.codec.index[string(d.unquote(name))]
 	}
 	if !ok {
-		return d.invalid("unknown-feature", "the model has no such feature", d.codec.names(), strconv.Quote(clip(string(d.name))))
+		return d.invalid("unknown-feature", "the model has no such feature", d.codec.names(), strconv.Quote(quoted(string(d.name))))
 	}
 	d.filled[i] = true
 	return d.value(row, i)
@@ -247,7 +247,7 @@ func (d *Decoder) value(row, i int) error {
 		}
 		v, ok := store(t, at, raw)
 		if !ok {
-			return d.invalid("invalid-value", "the number is not one that the feature can hold", article(f.Type.String()+" number"), clip(string(raw)))
+			return d.invalid("invalid-value", "the number is not one that the feature can hold", article(f.Type.String()+" number"), quoted(string(raw)))
 		}
 		if f.Outside(v) {
 			d.req.warn(row, i, v)
@@ -350,7 +350,7 @@ func (d *Decoder) unexpected(expected string) error {
 		if err != nil {
 			return err
 		}
-		got += clip(string(raw))
+		got += quoted(string(raw))
 	}
 	return d.invalid("invalid-value", "the value is not of the right type", expected, got)
 }
@@ -362,15 +362,8 @@ func article(noun string) string {
 	return "a " + noun
 }
 
-// clip shortens what a caller sent to what a message can hold.
-func clip(s string) string {
-	const most = 64
-	if len(s) <= most {
-		return s
-	}
-	cut := most
-	for cut > 0 && !utf8.RuneStart(s[cut]) {
-		cut--
-	}
-	return s[:cut] + "…"
-}
+// mostQuoted is how much of what a caller sent a message repeats, in bytes.
+const mostQuoted = 64
+
+// quoted shortens what a caller sent to what a message can hold.
+func quoted(s string) string { return clip.Text(s, mostQuoted) }

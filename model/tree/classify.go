@@ -1,7 +1,9 @@
 package tree
 
 // finishClasses turns the votes into a score for each class and returns the
-// class of the highest one, the first of equals.
+// class of the highest one, the first of equals. Scores are compared as the
+// float32 that they leave as: a vote of 0.1 is a rounded number, and five of
+// ten such votes are no more than one half.
 func (e *ensemble[F]) finishClasses(scores []F) int64 {
 	if e.column >= 0 {
 		return e.finishColumn(scores)
@@ -22,7 +24,7 @@ func (e *ensemble[F]) finishClasses(scores []F) int64 {
 func highest[F float](scores []F) int64 {
 	best := 0
 	for j, v := range scores {
-		if v > scores[best] {
+		if float32(v) > float32(scores[best]) {
 			best = j
 		}
 	}
@@ -39,7 +41,7 @@ func (e *ensemble[F]) finishColumn(scores []F) int64 {
 	if len(e.base) > 0 {
 		v += e.base[0]
 	}
-	limit := F(0)
+	limit := float32(0)
 	switch {
 	case e.transform == none && e.positive:
 		scores[0], scores[1], limit = 1-v, v, 0.5
@@ -51,7 +53,7 @@ func (e *ensemble[F]) finishColumn(scores []F) int64 {
 		scores[0], scores[1] = -v, v
 		apply(e.transform, scores)
 	}
-	if v > limit {
+	if float32(v) > limit {
 		return 1
 	}
 	return 0

@@ -35,7 +35,8 @@ type Options struct {
 	PostTransform string
 	// BaseValues are added to the scores: one for each class or target, or
 	// none. Two classes of which one has all the weights have one score, and so
-	// one base value.
+	// one base value. When all are 0 their number does not matter: skl2onnx
+	// writes a single 0 for any number of classes.
 	BaseValues []float64
 	// Double sums in float64, for double inputs, instead of float32.
 	Double bool
@@ -90,6 +91,9 @@ func newEnsemble[F float](a *Attributes, o Options) (*ensemble[F], error) {
 	post, known := transforms[o.PostTransform]
 	if !known {
 		return nil, fmt.Errorf("unknown post_transform %q", o.PostTransform)
+	}
+	if !slices.ContainsFunc(o.BaseValues, func(v float64) bool { return v != 0 }) {
+		o.BaseValues = nil
 	}
 	f, err := build[F](a)
 	if err != nil {

@@ -258,7 +258,7 @@ func checkClass[F float](t *testing.T, want []F, class int64, scores []float32) 
 		if float32(v) != scores[j] {
 			require.Failf(t, "another score", "%v for %v", scores[j], v)
 		}
-		if v > want[best] {
+		if float32(v) > float32(want[best]) {
 			best = j
 		}
 	}
@@ -313,7 +313,7 @@ func checkLabels(t *testing.T, r *rand.Rand, a *Attributes, o Options) {
 		total := float32(0)
 		for j, v := range row {
 			total += v
-			if v > row[class] || v == row[class] && transforms[o.PostTransform] == none && j < int(class) && !o.Double && a.column() < 0 {
+			if v > row[class] || v == row[class] && transforms[o.PostTransform] == none && j < int(class) {
 				require.Failf(t, "another class scores higher", "%d of %v, %+v", class, row, o)
 			}
 			if float64(v) < b.Low-1e-5 || float64(v) > b.High+1e-5 || b.Probabilities && !(v >= 0 && v <= 1) {

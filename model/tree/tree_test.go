@@ -420,7 +420,7 @@ func TestSmallProbabilities(t *testing.T) {
 
 // TestClasses: which class wins, and what becomes of the scores of two.
 func TestClasses(t *testing.T) {
-	none := math.NaN()
+	none, tenth := math.NaN(), float64(float32(0.1))
 	for _, c := range []struct {
 		name      string
 		trees     *Attributes
@@ -447,6 +447,10 @@ func TestClasses(t *testing.T) {
 		// One column of weights is the second class's score.
 		{"one column, a probability above one half", leaves(2, []float64{0.75}), "", nil, 1, []float32{0.25, 0.75}},
 		{"one column, a probability of one half", leaves(2, []float64{0.5}), "", nil, 0, []float32{0.5, 0.5}},
+		{"one column, five of ten votes of 0.1", leaves(2, slices.Repeat([][]float64{{tenth}}, 5)...), "", nil, 0, []float32{0.5, 0.5}},
+		{"one column, six of ten votes of 0.1", leaves(2, slices.Repeat([][]float64{{tenth}}, 6)...), "", nil, 1, []float32{0.4, 0.6}},
+		{"equal once they are float32", leaves(3, []float64{0, 0.5, 0.5 + 1e-9}), "", nil, 1, []float32{0, 0.5, 0.5}},
+		{"base values of 0, whatever their number", leaves(3, []float64{1, 3, 2}), "", []float64{0}, 1, []float32{1, 3, 2}},
 		{"one column, a positive margin", leaves(2, []float64{0.75}, []float64{-0.5}), "", nil, 1, []float32{-0.25, 0.25}},
 		{"one column, no margin", leaves(2, []float64{0.5}, []float64{-0.5}), "", nil, 0, []float32{0, 0}},
 		{"one column, a logit", leaves(2, []float64{-1}, []float64{1 + math.Log(3)}), "LOGISTIC", nil, 1, []float32{0.25, 0.75}},
