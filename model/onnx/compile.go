@@ -1,6 +1,7 @@
 package onnx
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -22,7 +23,7 @@ type value struct {
 	// slot is where the value stands in a frame. Values that are the same by
 	// another name share one.
 	slot int
-	// constant is set for initializers.
+	// constant is set where the numbers are known when the file is loaded.
 	constant *model.Tensor
 	// input is the graph input that this value has the rows and columns of.
 	input *value
@@ -48,6 +49,11 @@ func (v *value) need(n int) error {
 		return fmt.Errorf("input %q has %d columns where %d are needed", v.name, columns, n)
 	}
 	return nil
+}
+
+// hold makes the value a constant.
+func (v *value) hold(t *model.Tensor) {
+	v.typ, v.axes, v.constant, v.bounds = t.Type, fixedAxes(t.Shape), t, boundsOf(t)
 }
 
 // node is a graph node while it is compiled: an operator's builder reads its
@@ -77,45 +83,77 @@ func (n *node) String() string { return fmt.Sprintf("node %d %q (%s)", n.place, 
 
 // operator is one operator that can be compiled.
 type operator struct {
-	// since is the first version of its domain that it is built for.
-	since int64
-	// inputs is the number of inputs, outputs the largest one of outputs.
-	inputs, outputs int
-	// build checks the node, describes its outputs and returns its kernel; nil
-	// when the outputs only rename the input.
+	// since and until are the versions of its domain's operator set that it is
+	// built for. An operator whose meaning changes between them asks node.version.
+	since, until int64
+	// inputs and outputs are how many it may have. Those after the least may be
+	// left out, by an empty name too; an input that is left out is nil for
+	// build, and for the kernel.
+	inputs, outputs arity
+	// build checks the node, describes its outputs and returns its kernel. It
+	// returns nil when each output is an input under another name (rename), or
+	// is known now (value.hold). A node all of whose inputs are constants is run
+	// once, when it is compiled.
 	build func(n *node) (kernel, error)
 }
 
+// arity is the least and the most of something.
+type arity struct{ least, most int }
+
+// check holds a number of inputs or outputs, whatever they are, to the arity.
+func (a arity) check(n int, what string) error {
+	switch {
+	case n >= a.least && n <= a.most:
+		return nil
+	case a.least == a.most:
+		return fmt.Errorf("it has %d %s where %d are needed", n, what, a.least)
+	default:
+		return fmt.Errorf("it has %d %s where %d to %d are possible", n, what, a.least, a.most)
+	}
+}
+
+// The newest operator sets that the operators are known in: those of ONNX 1.23.
+const (
+	newest   = 28
+	newestML = 5
+)
+
 // operators is every operator there is, by name. It is never written to.
 var operators = map[string]operator{
-	"Add":                               {since: 7, inputs: 2, outputs: 1, build: buildAdd},
-	"Cast":                              {since: 6, inputs: 1, outputs: 1, build: buildCast},
-	"Div":                               {since: 7, inputs: 2, outputs: 1, build: buildDiv},
-	"Identity":                          {since: 1, inputs: 1, outputs: 1, build: buildIdentity},
-	"ai.onnx.ml.TreeEnsembleClassifier": {since: 1, inputs: 1, outputs: 2, build: buildTreeClassifier},
-	"ai.onnx.ml.TreeEnsembleRegressor":  {since: 1, inputs: 1, outputs: 1, build: buildTreeRegressor},
-	"ai.onnx.ml.ZipMap":                 {since: 1, inputs: 1, outputs: 1, build: buildZipMap},
+	"Add":                               {7, newest, arity{2, 2}, arity{1, 1}, buildAdd},
+	"Cast":                              {6, newest, arity{1, 1}, arity{1, 1}, buildCast},
+	"Constant":                          {1, newest, arity{0, 0}, arity{1, 1}, buildConstant},
+	"Div":                               {7, newest, arity{2, 2}, arity{1, 1}, buildDiv},
+	"Identity":                          {1, newest, arity{1, 1}, arity{1, 1}, buildIdentity},
+	"ai.onnx.ml.TreeEnsembleClassifier": {1, newestML, arity{1, 1}, arity{1, 2}, buildTreeClassifier},
+	"ai.onnx.ml.TreeEnsembleRegressor":  {1, newestML, arity{1, 1}, arity{1, 1}, buildTreeRegressor},
+	"ai.onnx.ml.ZipMap":                 {1, newestML, arity{1, 1}, arity{1, 1}, buildZipMap},
 }
 
 // compiler turns a graph into a program.
 type compiler struct {
-	graph    *Graph
-	versions map[string]int64
-	values   map[string]*value
-	program  *program
+	graph     *Graph
+	operators map[string]operator
+	versions  map[string]int64
+	values    map[string]*value
+	program   *program
+	// folding is how many values may still be computed from constants.
+	folding budget
 	// unaligned are the outputs that have no row for each instance.
 	unaligned []*value
 	warnings  []string
 }
 
-// compile checks the whole graph and returns its program with what it learned
-// of the graph's inputs and outputs.
-func compile(m *Model) (*compiler, error) {
+// compile checks the whole graph and returns its program, of the operators that
+// are given, with what it learned of the graph's inputs and outputs.
+func compile(m *Model, operators map[string]operator) (*compiler, error) {
 	c := &compiler{
-		graph:    &m.Graph,
-		versions: make(map[string]int64),
-		values:   make(map[string]*value),
-		program:  &program{},
+		graph:     &m.Graph,
+		operators: operators,
+		versions:  make(map[string]int64),
+		values:    make(map[string]*value),
+		program:   &program{},
+		folding:   budget{maxFolded},
 	}
 	for _, s := range m.OperatorSets {
 		c.versions[operatorName(s.Domain, "")] = s.Version
@@ -138,7 +176,7 @@ func (c *compiler) checkOperators() error {
 	unknown := make(map[string]bool)
 	for i := range c.graph.Nodes {
 		n := &c.graph.Nodes[i]
-		if name := operatorName(n.Domain, n.OpType); operators[name].build == nil {
+		if name := operatorName(n.Domain, n.OpType); c.operators[name].build == nil {
 			unknown[name] = true
 		}
 	}
@@ -155,7 +193,7 @@ func (c *compiler) checkOperators() error {
 		names[i] = fmt.Sprintf("%.64q", name)
 	}
 	return unsupported("operators that are not supported: %s%s; supported are %s",
-		strings.Join(names, ", "), more, strings.Join(slices.Sorted(maps.Keys(operators)), ", "))
+		strings.Join(names, ", "), more, strings.Join(slices.Sorted(maps.Keys(c.operators)), ", "))
 }
 
 // define gives a value its name, which no other may have.
@@ -181,7 +219,8 @@ func (c *compiler) addConstants() error {
 		if t.Type == model.Invalid {
 			return fmt.Errorf("initializer %.64q: %w", t.Name, elementError(t.Element))
 		}
-		v := &value{name: t.Name, typ: t.Type, axes: fixedAxes(t.Shape), slot: c.slot(t.Tensor), constant: &t.Tensor, bounds: boundsOf(&t.Tensor)}
+		v := &value{name: t.Name, slot: c.slot(t.Tensor)}
+		v.hold(&t.Tensor)
 		if err := c.define(v); err != nil {
 			return fmt.Errorf("initializer %d: %w", i, err)
 		}
@@ -259,9 +298,9 @@ func (c *compiler) addNode(n *node) error {
 	if err != nil {
 		return err
 	}
-	for _, name := range n.Inputs {
+	for i, name := range n.Inputs {
 		v, ok := c.values[name]
-		if !ok {
+		if !ok && (name != "" || i < op.inputs.least) {
 			return c.undefined(name)
 		}
 		n.inputs = append(n.inputs, v)
@@ -276,10 +315,17 @@ func (c *compiler) addNode(n *node) error {
 	if err == nil {
 		err = n.finish()
 	}
+	folded := false
+	if err == nil && k != nil {
+		folded, err = c.fold(n, k)
+	}
 	if err != nil {
 		return err
 	}
 	for _, v := range n.outputs {
+		if v.constant != nil {
+			c.program.slots[v.slot] = *v.constant
+		}
 		// An output with no name is one that nobody wants.
 		if v.name == "" {
 			continue
@@ -291,28 +337,54 @@ func (c *compiler) addNode(n *node) error {
 	for _, text := range n.warnings {
 		c.warn("%v: %s", n, text)
 	}
-	if k != nil {
+	if k != nil && !folded {
 		c.program.steps = append(c.program.steps, step{n.String(), k, n.inputs, n.outputs})
 	}
 	return nil
 }
 
+// maxFolded bounds the values that are computed from constants while a file is
+// loaded.
+const maxFolded = 1 << 18
+
+// fold runs a node whose inputs are all constants, so that its outputs are
+// constants too. It reports whether it has.
+func (c *compiler) fold(n *node, k kernel) (bool, error) {
+	var in, out []*model.Tensor
+	for _, v := range n.inputs {
+		if v == nil {
+			in = append(in, nil)
+			continue
+		}
+		if v.constant == nil {
+			return false, nil
+		}
+		in = append(in, v.constant)
+	}
+	for range n.outputs {
+		out = append(out, &model.Tensor{})
+	}
+	if err := k.run(&c.folding, in, out); err != nil {
+		return false, fmt.Errorf("all its inputs are constants: %w", err)
+	}
+	for i, v := range n.outputs {
+		v.hold(out[i])
+	}
+	return true, nil
+}
+
 // lookUp finds the node's operator, which is known to be there, and checks its
 // version and the number of inputs and outputs.
 func (c *compiler) lookUp(n *node) (operator, error) {
-	op, ok := operators[n.operator()], false
+	op, ok := c.operators[n.operator()], false
 	n.version, ok = c.versions[operatorName(n.Domain, "")]
-	switch {
-	case !ok:
+	if !ok {
 		return op, errors.New("the file imports no operator set of its domain")
-	case n.version < op.since:
-		return op, unsupported("version %d of its operator set is not supported", n.version)
-	case len(n.Inputs) != op.inputs:
-		return op, fmt.Errorf("it has %d inputs where %d are needed", len(n.Inputs), op.inputs)
-	case len(n.Outputs) < 1 || len(n.Outputs) > op.outputs:
-		return op, fmt.Errorf("it has %d outputs where 1 to %d are possible", len(n.Outputs), op.outputs)
 	}
-	return op, nil
+	if n.version < op.since || n.version > op.until {
+		return op, unsupported("version %d of its operator set is not supported; versions %d to %d are", n.version, op.since, op.until)
+	}
+	return op, cmp.Or(op.inputs.check(len(n.Inputs), "inputs"), op.outputs.check(len(n.Outputs), "outputs"))
 }
 
 // undefined tells a value that comes too late from one that never comes.

@@ -46,7 +46,7 @@ func TestGraphFaults(t *testing.T) {
 	const (
 		trees     = `node 0 "trees" (ai.onnx.ml.TreeEnsembleClassifier): `
 		zip       = `node 1 "zip" (ai.onnx.ml.ZipMap): `
-		supported = "; supported are Add, Cast, Div, Identity, ai.onnx.ml.TreeEnsembleClassifier, ai.onnx.ml.TreeEnsembleRegressor, ai.onnx.ml.ZipMap"
+		supported = "; supported are Add, Cast, Constant, Div, Identity, ai.onnx.ml.TreeEnsembleClassifier, ai.onnx.ml.TreeEnsembleRegressor, ai.onnx.ml.ZipMap"
 	)
 	load(t, classifierFile())
 	for _, c := range []struct {
@@ -80,12 +80,12 @@ func TestGraphFaults(t *testing.T) {
 		{"no operator", func(_ *Model, _, n *Node) { *n = Node{} }, `operators that are not supported: ""` + supported},
 		{"a domain that is not imported", func(m *Model, _, _ *Node) { m.OperatorSets = m.OperatorSets[:1] }, trees + "the file imports no operator set of its domain"},
 		{"no operator sets", func(m *Model, _, _ *Node) { m.OperatorSets = nil }, trees + "the file imports no operator set of its domain"},
-		{"version 0", func(m *Model, _, _ *Node) { m.OperatorSets[1].Version = 0 }, trees + "version 0 of its operator set is not supported"},
-		{"a negative version", func(m *Model, _, _ *Node) { m.OperatorSets[1].Version = -3 }, trees + "version -3 of its operator set is not supported"},
+		{"version 0", func(m *Model, _, _ *Node) { m.OperatorSets[1].Version = 0 }, trees + "version 0 of its operator set is not supported; versions 1 to 5 are"},
+		{"a negative version", func(m *Model, _, _ *Node) { m.OperatorSets[1].Version = -3 }, trees + "version -3 of its operator set is not supported; versions 1 to 5 are"},
 		{"no inputs of a node", func(_ *Model, n, _ *Node) { n.Inputs = nil }, trees + "it has 0 inputs where 1 are needed"},
 		{"an input too many", func(_ *Model, n, _ *Node) { n.Inputs = []string{"X", "X"} }, trees + "it has 2 inputs where 1 are needed"},
 		{"no outputs of a node", func(_ *Model, n, _ *Node) { n.Outputs = nil }, trees + "it has 0 outputs where 1 to 2 are possible"},
-		{"an output too many", func(_ *Model, _, n *Node) { n.Outputs = []string{"a", "b"} }, zip + "it has 2 outputs where 1 to 1 are possible"},
+		{"an output too many", func(_ *Model, _, n *Node) { n.Outputs = []string{"a", "b"} }, zip + "it has 2 outputs where 1 are needed"},
 
 		{"an undefined value", func(_ *Model, n, _ *Node) { n.Inputs[0] = "x" }, trees + `input "x" is not defined`},
 		{"an input left out", func(_ *Model, n, _ *Node) { n.Inputs[0] = "" }, trees + `input "" is not defined`},
@@ -255,7 +255,7 @@ func TestOperatorFaults(t *testing.T) {
 		file := operationFile(n, model.Float32, one)
 		file.OperatorSets[0].Version = version
 		_, err := Load(file.Marshal(), "m")
-		require.EqualError(t, err, `node 0 "n" (`+op+`): version `+string(rune('0'+version))+` of its operator set is not supported`)
+		require.EqualError(t, err, `node 0 "n" (`+op+`): version `+string(rune('0'+version))+` of its operator set is not supported; versions `+string(rune('1'+version))+` to 28 are`)
 	}
 	// ai.onnx is the long name of the domain without one.
 	file := operationFile(binary("Add"), model.Float32, one)

@@ -26,7 +26,7 @@ func Load(data []byte, name string) (*model.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	c, err := compile(file)
+	c, err := compile(file, operators)
 	if err != nil {
 		return nil, err
 	}

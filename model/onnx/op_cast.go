@@ -17,8 +17,9 @@ func buildCast(n *node) (kernel, error) {
 	in, out := n.inputs[0], n.outputs[0]
 	code := n.int("to", 0)
 	to := dataType(code)
-	// saturate only concerns 8-bit floats, which are not supported.
+	// These concern 8-bit floats alone, which are not supported.
 	n.int("saturate", 1)
+	n.string("round_mode")
 	if to == model.Invalid {
 		return nil, fmt.Errorf("it casts: %w", elementError(code))
 	}
@@ -37,15 +38,7 @@ func buildCast(n *node) (kernel, error) {
 	case in.role.ByClass() && !to.IsFloat():
 		out.role = model.RoleOther
 	}
-	k := cast{to, out.axes.eachRow()}
-	if in.constant != nil && in.typ == model.String {
-		// Text that is no number is known now; to run is the way to look.
-		scratch := &model.Tensor{}
-		if err := k.run(&budget{in.constant.Len()}, []*model.Tensor{in.constant}, []*model.Tensor{scratch}); err != nil {
-			return nil, fmt.Errorf("constant %q: %w", in.name, err)
-		}
-	}
-	return k, nil
+	return cast{to, out.axes.eachRow()}, nil
 }
 
 type cast struct {

@@ -67,14 +67,13 @@ func buildTrees(n *node, weights string, targets int, o tree.Options, types ...m
 		FalseIDs:          n.ints("nodes_falsenodeids"),
 		Thresholds:        n.numbers("nodes_values"),
 		MissingTracksTrue: n.ints("nodes_missing_value_tracks_true"),
+		Covers:            n.numbers("nodes_hitrates"),
 		WeightTreeIDs:     n.ints(weights + "_treeids"),
 		WeightNodeIDs:     n.ints(weights + "_nodeids"),
 		WeightTargets:     n.ints(weights + "_ids"),
 		Weights:           n.numbers(weights + "_weights"),
 		Targets:           targets,
 	}
-	// Hit rates are a hint for laying out nodes, and have no part in the answer.
-	n.numbers("nodes_hitrates")
 	o.Double, o.BaseValues, o.PostTransform = in.typ == model.Float64, n.numbers("base_values"), n.string("post_transform")
 	if n.err != nil {
 		return nil, n.err

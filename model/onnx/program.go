@@ -97,7 +97,9 @@ func (p *program) dropUnused() {
 			continue
 		}
 		for _, v := range s.in {
-			needed[v.slot] = true
+			if v != nil {
+				needed[v.slot] = true
+			}
 		}
 		kept = append(kept, s)
 	}
@@ -150,7 +152,9 @@ func (p *program) newFrame() *frame {
 	at := func(values []*value) []*model.Tensor {
 		tensors := make([]*model.Tensor, len(values))
 		for i, v := range values {
-			tensors[i] = &f.values[v.slot]
+			if v != nil {
+				tensors[i] = &f.values[v.slot]
+			}
 		}
 		return tensors
 	}

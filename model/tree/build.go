@@ -15,7 +15,7 @@ import (
 
 // Attributes are the node and weight columns of a tree ensemble operator, as
 // ONNX stores them. The slices of nodes have one length, those of weights
-// another; MissingTracksTrue may be empty.
+// another; MissingTracksTrue and Covers may be empty.
 type Attributes struct {
 	TreeIDs, NodeIDs, FeatureIDs []int64
 	Modes                        []string
@@ -23,6 +23,9 @@ type Attributes struct {
 	// Thresholds are nodes_values; float32 values stand here exactly.
 	Thresholds        []float64
 	MissingTracksTrue []int64
+	// Covers are nodes_hitrates: how many training rows reached each node, or
+	// their share. They have no part in an answer.
+	Covers []float64
 
 	WeightTreeIDs, WeightNodeIDs []int64
 	// WeightTargets are class indices or target indices, from 0 to Targets-1.
@@ -79,7 +82,11 @@ type forest[F float] struct {
 	// missingLeft tells for each node whether a missing (NaN) value goes to
 	// child instead of child+1; nil when it never does.
 	missingLeft []bool
-	targets     int
+	// covers are Attributes.Covers by node; nil when the file has none. A node
+	// that stands twice has its cover twice, and so have both comparisons that
+	// an "equal" is made of.
+	covers  []float64
+	targets int
 	// columns is the number of features that a row must have at least.
 	columns int
 }
@@ -130,7 +137,7 @@ func (a *Attributes) check() error {
 	}{
 		{"nodes_treeids", len(a.TreeIDs)}, {"nodes_featureids", len(a.FeatureIDs)}, {"nodes_modes", len(a.Modes)},
 		{"nodes_truenodeids", len(a.TrueIDs)}, {"nodes_falsenodeids", len(a.FalseIDs)}, {"nodes_values", len(a.Thresholds)},
-		{"nodes_missing_value_tracks_true", cmp.Or(len(a.MissingTracksTrue), n)},
+		{"nodes_missing_value_tracks_true", cmp.Or(len(a.MissingTracksTrue), n)}, {"nodes_hitrates", cmp.Or(len(a.Covers), n)},
 	} {
 		if c.got != n {
 			return fmt.Errorf("%s has %d values for the %d of nodes_nodeids", c.name, c.got, n)
@@ -293,6 +300,7 @@ func (b *builder[F]) layOut(top int) {
 		p := queue[0]
 		depth = max(depth, p.depth)
 		b.reached[p.node] = true
+		b.cover(p.slot, p.node)
 		if b.yes[p.node] < 0 {
 			first, next := b.first[p.node], b.first[p.node+1]
 			votes := uint64(first)<<32 | uint64(next-first)
@@ -309,6 +317,7 @@ func (b *builder[F]) layOut(top int) {
 			// twice and shares its children. Its depth is that of the deeper.
 			inner := b.slots(2)
 			f.nodes[child] = node{before(s.threshold), s.feature, inner}
+			b.cover(child, p.node)
 			copies = append(copies, [2]uint32{inner, child + 1})
 			left, next = inner+1, p.depth+2
 		}
@@ -317,8 +326,18 @@ func (b *builder[F]) layOut(top int) {
 	// The copy of a leaf steps onto the leaf, which has the same votes.
 	for _, c := range copies {
 		f.nodes[c[0]], f.missingLeft[c[0]] = f.nodes[c[1]], f.missingLeft[c[1]]
+		if f.covers != nil {
+			f.covers[c[0]] = f.covers[c[1]]
+		}
 	}
 	f.roots = append(f.roots, root{start, depth, uint32(len(f.roots))})
+}
+
+// cover notes the cover of a node of the attributes at a slot.
+func (b *builder[F]) cover(slot uint32, node int) {
+	if b.forest.covers != nil {
+		b.forest.covers[slot] = b.attributes.Covers[node]
+	}
 }
 
 // mode is a comparison in terms of the one that the walk knows, which sends
@@ -379,5 +398,8 @@ func (b *builder[F]) slots(n int) uint32 {
 	start := len(f.nodes)
 	f.nodes = append(f.nodes, make([]node, n)...)
 	f.missingLeft = append(f.missingLeft, make([]bool, n)...)
+	if len(b.attributes.Covers) > 0 {
+		f.covers = append(f.covers, make([]float64, n)...)
+	}
 	return uint32(start)
 }

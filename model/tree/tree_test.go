@@ -570,3 +570,38 @@ func TestNoAllocation(t *testing.T) {
 	require.Zero(t, testing.AllocsPerRun(1000, func() { k.Evaluate(x, scores, classes) }))
 	require.Zero(t, testing.AllocsPerRun(1000, func() { r.Evaluate(x, scores, nil) }))
 }
+
+// TestCovers follows rows through trees whose covers are the numbers of their
+// nodes: wherever a row stands, the cover is that of the node it stands at, also
+// where a comparison became two nodes.
+func TestCovers(t *testing.T) {
+	for mode, leaves := range map[string][3]float64{
+		// What -1, 0 and 1 reach with the threshold 0: 21 is the true branch.
+		"BRANCH_LEQ": {21, 21, 22}, "BRANCH_LT": {21, 22, 22}, "BRANCH_GT": {22, 22, 21},
+		"BRANCH_GTE": {22, 21, 21}, "BRANCH_EQ": {22, 21, 22}, "BRANCH_NEQ": {21, 22, 21},
+	} {
+		a := stump(mode, 0)
+		a.Covers = []float64{20, 21, 22}
+		f, err := build[float32](a)
+		require.NoError(t, err)
+		require.Len(t, f.covers, len(f.nodes))
+		s := f.scratch()
+		for i, want := range leaves {
+			s.load(tensorOf(model.Float64, 1, float64(i-1)), 0)
+			f.walk(s.row, s.leaves)
+			require.Equal(t, want, f.covers[s.leaves[0]], "%s of %d", mode, i-1)
+			at := f.roots[0].node
+			for at != s.leaves[0] {
+				require.Equal(t, 20.0, f.covers[at], "%s of %d", mode, i-1)
+				at = f.nodes[at].next(s.row)
+			}
+		}
+	}
+	f, err := build[float32](stump("BRANCH_EQ", 0))
+	require.NoError(t, err)
+	require.Nil(t, f.covers)
+	a := stump("BRANCH_EQ", 0)
+	a.Covers = []float64{1, 2}
+	_, err = build[float32](a)
+	require.EqualError(t, err, "nodes_hitrates has 2 values for the 3 of nodes_nodeids")
+}
