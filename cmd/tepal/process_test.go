@@ -54,9 +54,15 @@ func startProgram(t *testing.T, program string, env []string, args ...string) *p
 	p.read = make(chan struct{})
 	go func() {
 		defer close(p.read)
-		for scanner := bufio.NewScanner(out); scanner.Scan(); {
+		reader := bufio.NewReader(out)
+		for {
+			// A process that is killed may leave a line without an end.
+			text, err := reader.ReadBytes('\n')
+			if err != nil {
+				return
+			}
 			var line map[string]any
-			assert.NoError(t, json.Unmarshal(scanner.Bytes(), &line), "every line of the log is JSON")
+			assert.NoError(t, json.Unmarshal(text, &line), "every line of the log is JSON")
 			p.mu.Lock()
 			p.lines = append(p.lines, line)
 			p.mu.Unlock()
