@@ -173,7 +173,6 @@ const (
 	// not be the first to close one, or a request already on its way is lost.
 	idleTimeout = 620 * time.Second
 	// Enough for any set of tracing headers and tokens.
-	maxHeaderBytes = 64 << 10
 )
 
 // Server serves a repository's models over HTTP, and its own state on the ops
