@@ -87,6 +87,12 @@ func extend[E any](s []E, n int) []E {
 	return append(s[:cap(s)], make([]E, n-cap(s))...)
 }
 
+// Capacity is the memory of the tensor's storage in bytes, without the text of
+// strings.
+func (t *Tensor) Capacity() int64 {
+	return int64(4*cap(t.Float32s) + 8*cap(t.Float64s) + 4*cap(t.Int32s) + 8*cap(t.Int64s) + cap(t.Bools) + 16*cap(t.Strings))
+}
+
 // Len returns the number of elements.
 func (t *Tensor) Len() int {
 	n := 1

@@ -64,6 +64,8 @@ type node struct {
 	version int64
 	inputs  []*value
 	outputs []*value
+	// scratch is working memory that the kernel gets after its outputs.
+	scratch []*value
 	attributes
 	warnings []string
 }
@@ -164,6 +166,7 @@ func compile(m *Model, operators map[string]operator) (*compiler, error) {
 		}
 	}
 	c.program.dropUnused()
+	c.program.shareSlots()
 	return c, nil
 }
 
@@ -338,7 +341,10 @@ func (c *compiler) addNode(n *node) error {
 		c.warn("%v: %s", n, text)
 	}
 	if k != nil && !folded {
-		c.program.steps = append(c.program.steps, step{n.String(), k, n.inputs, n.outputs})
+		for _, v := range n.scratch {
+			v.slot = c.slot(model.Tensor{})
+		}
+		c.program.steps = append(c.program.steps, step{n.String(), k, n.inputs, slices.Concat(n.outputs, n.scratch)})
 	}
 	return nil
 }
@@ -361,7 +367,7 @@ func (c *compiler) fold(n *node, k kernel) (bool, error) {
 		}
 		in = append(in, v.constant)
 	}
-	for range n.outputs {
+	for range len(n.outputs) + len(n.scratch) {
 		out = append(out, &model.Tensor{})
 	}
 	if err := k.run(&c.folding, in, out); err != nil {

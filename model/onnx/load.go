@@ -43,7 +43,7 @@ func Load(data []byte, name string) (*model.Model, error) {
 		Name: name, Digest: Digest(data), Size: len(data),
 		Schema: *schema, Warnings: c.warnings, Operators: make(map[string]int),
 		Metrics: md.Metrics, Training: md.Training, Golden: md.Golden,
-		Program: c.program, RowBytes: c.program.rowBytes(),
+		Program: c.program, RowBytes: c.program.rowBytes,
 	}
 	if md.Name != "" {
 		m.Name = md.Name

@@ -20,10 +20,14 @@ func buildTreeClassifier(n *node) (kernel, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.classes = classes
+	k.classes, k.scores = classes, none
 	label := n.outputs[0]
 	label.typ, label.axes, label.role, label.classes = labelType(classes), axes{n.inputs[0].axes[0]}, model.RoleLabel, classes
+	if label.typ == model.String {
+		n.scratch = []*value{{typ: model.Int64, axes: label.axes}}
+	}
 	if len(n.outputs) > 1 {
+		k.scores = 1
 		scores := n.outputs[1]
 		scores.typ, scores.axes, scores.classes = model.Float32, axes{n.inputs[0].axes[0], axis(k.targets)}, classes
 		scores.bound(k.ensemble.Bounds())
@@ -114,42 +118,46 @@ func (n *node) warnOfSilent(what string, a *tree.Attributes) {
 type trees struct {
 	ensemble tree.Ensemble
 	targets  int
+	// scores is the output that the scores are; none when they are not asked for.
+	scores int
 	// classes are a classifier's; nil for a regressor.
 	classes *model.Classes
 }
 
 // run fills the outputs: a regressor's are its values, a classifier's its
-// labels and, where they are asked for, its scores.
+// labels and, where they are asked for, its scores. The indices of the classes
+// are the labels to be; those of text have scratch of their own, the last.
 func (k *trees) run(b *budget, in, out []*model.Tensor) error {
 	x, columns := in[0], k.ensemble.Columns()
 	if len(x.Shape) != 2 || x.Shape[1] < columns {
 		return fmt.Errorf("the input has the shape %v where [rows, %d] is needed", x.Shape, columns)
 	}
 	var scores []float32
-	if last := out[len(out)-1]; k.classes == nil || len(out) > 1 {
-		if err := b.resize(last, model.Float32, x.Rows(), k.targets); err != nil {
+	if k.scores != none {
+		if err := b.resize(out[k.scores], model.Float32, x.Rows(), k.targets); err != nil {
 			return err
 		}
-		scores = last.Float32s
+		scores = out[k.scores].Float32s
 	}
 	if k.classes == nil {
 		k.ensemble.Evaluate(x, scores, nil)
 		return nil
 	}
-	label := out[0]
-	if err := b.resize(label, model.Int64, x.Rows()); err != nil {
+	label, indices := out[0], out[0]
+	if len(k.classes.Strings) > 0 {
+		indices = out[len(out)-1]
+		if err := b.resize(label, model.String, x.Rows()); err != nil {
+			return err
+		}
+	}
+	if err := b.resize(indices, model.Int64, x.Rows()); err != nil {
 		return err
 	}
-	k.ensemble.Evaluate(x, scores, label.Int64s)
-	if len(k.classes.Ints) > 0 {
-		for i, class := range label.Int64s {
-			label.Int64s[i] = k.classes.Ints[class]
-		}
-		return nil
-	}
-	label.Resize(model.String, x.Rows())
-	for i, class := range label.Int64s {
-		label.Strings[i] = k.classes.Strings[class]
+	k.ensemble.Evaluate(x, scores, indices.Int64s)
+	if label == indices {
+		convert(indices.Int64s, label.Int64s, func(class int64) int64 { return k.classes.Ints[class] })
+	} else {
+		convert(indices.Int64s, label.Strings, func(class int64) string { return k.classes.Strings[class] })
 	}
 	return nil
 }

@@ -75,67 +75,30 @@ type program struct {
 	inputs  []*value
 	steps   []step
 	outputs []*value
-	frames  sync.Pool
+	// owned are the slots that computed values stand in.
+	owned []int
+	// rowBytes is the most memory that a run takes for each row of its batch:
+	// that of the slots, and of the copies among the outputs.
+	rowBytes int64
+	frames   sync.Pool
 }
 
-// step is a node as it is run; name is what errors call it.
+// step is a node as it is run; name is what errors call it. An input that is
+// left out is nil.
 type step struct {
 	name    string
 	kernel  kernel
 	in, out []*value
 }
 
-// dropUnused leaves out the steps that no output needs.
-func (p *program) dropUnused() {
-	needed := make(map[int]bool)
-	for _, v := range p.outputs {
-		needed[v.slot] = true
-	}
-	var kept []step
-	for _, s := range slices.Backward(p.steps) {
-		if !slices.ContainsFunc(s.out, func(v *value) bool { return needed[v.slot] }) {
-			continue
-		}
-		for _, v := range s.in {
-			if v != nil {
-				needed[v.slot] = true
-			}
-		}
-		kept = append(kept, s)
-	}
-	slices.Reverse(kept)
-	p.steps = kept
+// values are all that the step has to do with.
+func (s *step) values() []*value {
+	return slices.DeleteFunc(slices.Concat(s.in, s.out), func(v *value) bool { return v == nil })
 }
 
-// rowBytes is the most memory that a run takes for each row of its batch, in
-// bytes: the results of all steps, and the copies among the outputs. What is of
-// a fixed length counts for each row. An open axis is one of an input's, whose
-// width is settled by now.
-func (p *program) rowBytes() int64 {
-	widest := 1
-	for _, v := range p.inputs {
-		widest = max(widest, v.axes.columns())
-	}
-	total := int64(0)
-	for _, s := range p.steps {
-		for _, v := range s.out {
-			total += v.axes.rowValues(widest) * v.typ.Size()
-		}
-	}
-	for _, v := range p.outputs {
-		if v.shared {
-			total += v.axes.rowValues(widest) * v.typ.Size()
-		}
-	}
-	return min(total, maxRowBytes)
-}
-
-// maxRowBytes is what a row may take by maxRowValues.
-const maxRowBytes = maxRowValues * 16
-
-// maxKeptValues is how many values a frame may have computed to be kept for the
-// next run, so that one huge batch does not hold its memory.
-const maxKeptValues = 1 << 17
+// maxKeptBytes is how much memory a frame may hold to be kept for the next run,
+// so that one huge batch does not hold its memory.
+const maxKeptBytes = 1 << 20
 
 // frame is the working memory of one evaluation, kept for the next.
 type frame struct {
@@ -143,8 +106,6 @@ type frame struct {
 	// in and out hold each step's tensors.
 	in, out [][]*model.Tensor
 	budget  budget
-	// computed is how many values the last run has computed.
-	computed int
 }
 
 func (p *program) newFrame() *frame {
@@ -174,8 +135,7 @@ func (p *program) Run(ctx context.Context, inputs, outputs []model.Tensor) error
 	for i, v := range p.inputs {
 		f.values[v.slot] = inputs[i]
 	}
-	given := maxRowValues * max(1, inputs[0].Rows())
-	f.budget.left, f.computed = given, given
+	f.budget.left = maxRowValues * max(1, inputs[0].Rows())
 	for i := range p.steps {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -196,7 +156,6 @@ func (p *program) Run(ctx context.Context, inputs, outputs []model.Tensor) error
 		}
 		outputs[i].CopyFrom(computed)
 	}
-	f.computed = given - f.budget.left
 	return nil
 }
 
@@ -205,7 +164,16 @@ func (p *program) release(f *frame) {
 	for _, v := range p.inputs {
 		f.values[v.slot] = model.Tensor{}
 	}
-	if f.computed <= maxKeptValues {
+	if p.frameBytes(f) <= maxKeptBytes {
 		p.frames.Put(f)
 	}
+}
+
+// frameBytes is the memory that a frame holds of its own.
+func (p *program) frameBytes(f *frame) int64 {
+	held := int64(0)
+	for _, slot := range p.owned {
+		held += f.values[slot].Capacity()
+	}
+	return held
 }
