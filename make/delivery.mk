@@ -26,7 +26,7 @@ release-notes: ## Print what the changelog says of VERSION, without which there 
 	@VERSION='$(VERSION)' scripts/release.sh notes
 
 .PHONY: release-dist
-release-dist: ## Make binaries, bills of materials, manifests, notes and checksums of VERSION in bin/dist
+release-dist: ## Make binaries, bills of materials, manifests, chart, notes and checksums of VERSION in bin/dist
 	@VERSION='$(VERSION)' IMAGE='$(IMAGE)' scripts/release.sh dist
 
 .PHONY: release-sign

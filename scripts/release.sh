@@ -2,8 +2,8 @@
 # Makes what a release consists of beside the image.
 #
 #   release.sh notes    print what the changelog says of VERSION, without which there is no release
-#   release.sh dist     into DIST: binaries with manual page and completion, a bill of materials of each, the manifests that
-#                       deploy IMAGE, the notes, checksums
+#   release.sh dist     into DIST: binaries with manual page and completion, a bill of materials of each, the manifests and the
+#                       Helm chart that deploy IMAGE, the notes, checksums
 #   release.sh sign     sign the checksums by the identity of this workflow's run, without a key (needs cosign)
 #   release.sh publish  make the release of tag VERSION at GitHub, with all of DIST (needs gh)
 #
@@ -71,7 +71,8 @@ dist() {
     make --no-print-directory manifests ENV=$env IMAGE="$IMAGE" >"$work/manifests/$env.yaml"
   done
   (cd "$work" && pack "$root/$DIST/manifests_${VERSION#v}.tar.gz" manifests)
-  (cd "$DIST" && sha256sum -- *.tar.gz *.cdx.json >checksums.txt)
+  DIST=$DIST scripts/chart.sh package >&2
+  (cd "$DIST" && sha256sum -- *.tar.gz *.tgz *.cdx.json >checksums.txt)
   cat "$DIST/checksums.txt"
 }
 
@@ -81,7 +82,7 @@ sign() {
 
 publish() {
   gh release create "$VERSION" --verify-tag --title "$VERSION" --notes-file "$DIST/notes.md" \
-    "$DIST"/*.tar.gz "$DIST"/*.cdx.json "$DIST"/checksums.txt*
+    "$DIST"/*.tar.gz "$DIST"/*.tgz "$DIST"/*.cdx.json "$DIST"/checksums.txt*
 }
 
 : "${VERSION:?release: VERSION is the tag, such as v1.2.3}"

@@ -49,11 +49,13 @@ func TestRelease(t *testing.T) {
 		"cosign sign-blob --yes --bundle bin/dist/checksums.txt.sigstore.json bin/dist/checksums.txt",
 		"uses actions/attest-build-provenance subject-path=bin/dist/*.tar.gz",
 		"docker buildx imagetools create --tag "+built+":v1.2.3 "+released,
+		"go tool -modfile=tools/helm/go.mod helm push bin/dist/iris-classifier-1.2.3.tgz oci://ghcr.io/tepalhq/charts",
+		"cosign sign --yes ghcr.io/tepalhq/charts/iris-classifier"+digest,
 		"gh release create v1.2.3 --verify-tag --title v1.2.3 --notes-file bin/dist/notes.md ",
 	)
 	never(t, m.called(), "docker buildx build")
 	platforms := []string{"darwin_arm64", "linux_amd64", "linux_arm64"}
-	files := []string{"manifests_1.2.3.tar.gz"}
+	files := []string{"manifests_1.2.3.tar.gz", "iris-classifier-1.2.3.tgz"}
 	for _, platform := range platforms {
 		files = append(files, "tepal_1.2.3_"+platform+".tar.gz", "tepal_1.2.3_"+platform+".cdx.json")
 	}
@@ -110,6 +112,7 @@ func TestReleaseThatFails(t *testing.T) {
 		"the signature":  {"cosign verify", "go build"},
 		"the version":    {"docker buildx imagetools create", "gh"},
 		"the checksums'": {"cosign sign-blob", "gh"},
+		"the chart":      {"go tool -modfile=tools/helm/go.mod helm push", "gh"},
 		"the provenance": {"uses actions/attest-build-provenance", "gh"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -331,7 +331,8 @@ func (m *machine) shell(s *scope, st step, env map[string]string) bool {
 	command.Env = append([]string{
 		"PATH=" + m.stubs + ":/usr/bin:/bin", "HOME=" + os.Getenv("HOME"), "REAL_PATH=" + os.Getenv("PATH"), "STUBS=" + m.stubs,
 		"CALLS=" + m.calls, "FAIL=" + m.fail, "FIXTURES=" + m.fixtures(), "GITHUB_OUTPUT=" + output, "GITHUB_SHA=" + m.set["github.sha"],
-		"GITHUB_REPOSITORY=" + m.set["github.repository"], "GITHUB_SERVER_URL=https://github.com", "GOFLAGS=-buildvcs=false",
+		"GITHUB_REPOSITORY=" + m.set["github.repository"], "GITHUB_REPOSITORY_OWNER=" + filepath.Dir(m.set["github.repository"]),
+		"GITHUB_SERVER_URL=https://github.com", "GOFLAGS=-buildvcs=false",
 		"HOST=" + runtime.GOOS + "_" + runtime.GOARCH,
 	}, m.env...)
 	for name, value := range env {

@@ -280,7 +280,7 @@ func TestPredict(t *testing.T) {
 		{"csv to csv", csvHeader + "5.1,3.5,1.4,0.2\n", []string{"--to", "csv"}, ran{0, "label,probability_setosa,probability_versicolor,probability_virginica\nsetosa,1,0,0\n", ""}},
 		{
 			"csv with the label and other orders", "species,petal_width,petal_length,sepal_width,sepal_length\nx,0.2,1.4,35,5.1\n", nil,
-			ran{0, warned, "tepal: columns that are no features are passed over: species\n"},
+			ran{0, warned, "tepal: ignored columns that are not features: species\n"},
 		},
 		{"jsonl with byte order marks", "\ufeff" + jsonObject + "\ufeff[5.1,3.5,1.4,0.2]", []string{"--from", "jsonl"}, ran{0, setosa + setosa, ""}},
 		{"jsonl", jsonObject + "\n[5.1,3.5,1.4,0.2]", []string{"-", "--from", "jsonl"}, ran{0, setosa + setosa, ""}},

@@ -22,7 +22,7 @@ import (
 )
 
 type predictCmd struct {
-	Model  given  `arg:"" optional:"" help:"ONNX file; that of TEPAL_MODEL, or else the embedded model, when left out. A single argument that does not end in .onnx is the other one." complete:":files"`
+	Model  given  `arg:"" optional:"" help:"ONNX file; that of TEPAL_MODEL, or else the embedded model, when left out. A single argument that does not end in .onnx is the file of rows." complete:":files"`
 	Input  given  `arg:"" optional:"" name:"file" help:"CSV or JSON Lines file; standard input when left out or -." complete:":files"`
 	Named  given  `name:"model" short:"m" hidden:"" help:"The model, as the argument is."`
 	From   string `help:"Format of the input: csv, jsonl, log, or auto, which goes by the file's ending and takes standard input for CSV." enum:"auto,csv,jsonl,log" default:"auto"`
@@ -32,7 +32,7 @@ type predictCmd struct {
 
 // Help teaches what the flags alone do not.
 func (predictCmd) Help() string {
-	return `A CSV file names its columns in its first line; columns that are no features are passed over. Each line of a JSON Lines file is an instance, as an object by feature name or an array in the order of the schema. A log is one that tepal serve --log-payloads has written: the instances in it are predicted again, and its other lines are passed over.
+	return `A CSV file names its columns in its first line; columns that are not features are ignored. Each line of a JSON Lines file is an instance, as an object by feature name or an array in the order of the schema. A log is one that tepal serve --log-payloads has written: the instances in it are predicted again, and its other lines are ignored.
 
 Rows are answered as they are read, so a file may be of any length. The first faulty row ends the run and is named by its line; a file that --output names is then left as it was.
 
@@ -111,7 +111,7 @@ func (c *predictCmd) read(in io.Reader, codec *rows.Codec, notes io.Writer, each
 		return err
 	}
 	if len(reader.PassedOver()) > 0 {
-		fmt.Fprintf(notes, "tepal: columns that are no features are passed over: %s\n", printable.Text(strings.Join(reader.PassedOver(), ", ")))
+		fmt.Fprintf(notes, "tepal: ignored columns that are not features: %s\n", printable.Text(strings.Join(reader.PassedOver(), ", ")))
 	}
 	var req rows.Request
 	for err == nil {

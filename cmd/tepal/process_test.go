@@ -5,11 +5,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -189,6 +191,28 @@ func TestClosedOutput(t *testing.T) {
 	}
 	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, p.end())
+}
+
+// TestSlots: by default there is a slot for each processor, and one processor more. One of those that GOMAXPROCS names is
+// the spare one.
+func TestSlots(t *testing.T) {
+	for gomaxprocs, want := range map[string]int{"": processorsOfGo(), "1": 1, "4": 3} {
+		p := startProcess(t, []string{"GOMAXPROCS=" + gomaxprocs}, "--drain-delay", "0s")
+		resp, err := newClient(t).Get("http://" + p.line(t, "listening")["ops_addr"].(string) + "/metrics")
+		require.NoError(t, err)
+		metrics, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		assert.Contains(t, string(metrics), fmt.Sprintf("\ntepal_admission_capacity %d\n", want), "GOMAXPROCS=%q", gomaxprocs)
+		assert.Contains(t, string(metrics), fmt.Sprintf("\ntepal_admission_queue_capacity %d\n", 128*want), "GOMAXPROCS=%q", gomaxprocs)
+	}
+}
+
+// processorsOfGo is how many processors Go takes by itself, whatever this process was told.
+func processorsOfGo() int {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(0))
+	runtime.SetDefaultGOMAXPROCS()
+	return runtime.GOMAXPROCS(0)
 }
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {

@@ -50,7 +50,7 @@ type serveCmd struct {
 	Slow        time.Duration       `group:"Logs:" help:"Latency from which a request counts as slow; 0s for none." default:"100ms"`
 	LogPayloads telemetry.Share     `group:"Logs:" help:"Requests whose features and answers are logged, for replay: off, or sampled:SHARE." default:"off" complete:"off,sampled:0.01"`
 
-	TrustCallers bool `group:"Traces:" help:"Let callers decide, by the headers of their traces, which requests are recorded. For a mesh whose edge drops such headers of strangers. Otherwise a caller's trace is joined and no more of them is recorded than OTEL_TRACES_SAMPLER says."`
+	TrustCallers bool `group:"Traces:" help:"Let the trace headers of callers decide which requests are recorded. Use it only where a gateway drops such headers of strangers. Without it, OTEL_TRACES_SAMPLER bounds what is recorded."`
 
 	ModelDigest   given         `group:"Model:" help:"Refuse a model file of any other digest." placeholder:"sha256:HEX"`
 	RequireGolden bool          `group:"Model:" help:"Refuse a model file without golden rows, which prove its answers."`
@@ -84,7 +84,7 @@ SIGTERM or SIGINT stops it without losing a request: not ready, wait, drain, clo
 
 Environment:
 
-Traces and metrics go where the standard OTEL_ variables say, such as OTEL_EXPORTER_OTLP_ENDPOINT. GOOGLE_CLOUD_PROJECT gives log lines the names that Cloud Logging links traces by, and NO_COLOR takes colour from a terminal. GOGC and GOMEMLIMIT are Go's own, on memory, and so is GOMAXPROCS, on processors: requests are computed on all but one of them.
+Traces and metrics go where the standard OTEL_ variables say, such as OTEL_EXPORTER_OTLP_ENDPOINT. GOOGLE_CLOUD_PROJECT gives log lines the names that Cloud Logging links traces by, and NO_COLOR takes colour from a terminal. GOGC and GOMEMLIMIT, on memory, and GOMAXPROCS, on processors, are Go's own. Where GOMAXPROCS is set, one of those processors is kept for probes and refusals.
 
 Examples:
 
@@ -151,6 +151,7 @@ func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error 
 	logger := c.logger(buffer, isTerminal(out))
 	warnUnknown(logger, app.Selected())
 	pace := memory.Set("/sys/fs/cgroup")
+	defer processors.AddSpare()() // before the settings, whose defaults count processors
 	config, err := c.config().Settle()
 	if err != nil {
 		return usageError{fmt.Errorf("--%w", err)}
@@ -158,7 +159,6 @@ func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error 
 	if c.Check {
 		return check(ctx, s, source)
 	}
-	defer processors.AddSpare()()
 	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	// The first signal ends the server, and a second one, whose default action is back by then, the process.

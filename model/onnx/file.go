@@ -18,6 +18,8 @@ import (
 func Parse(data []byte) (*Model, error) {
 	m := &Model{}
 	switch err := unmarshal(data, m); {
+	case err != nil && isPickle(data):
+		return nil, &model.Refusal{Cause: model.CauseCorrupt, Err: errors.New("not an ONNX file, but a pickle of Python: export the model to ONNX")}
 	case err != nil && model.CauseOf(err, model.CauseCorrupt) == model.CauseCorrupt:
 		return nil, &model.Refusal{Cause: model.CauseCorrupt, Err: fmt.Errorf("not a readable ONNX file: %w", err)}
 	case err != nil:
@@ -26,6 +28,12 @@ func Parse(data []byte) (*Model, error) {
 		return nil, &model.Refusal{Cause: model.CauseCorrupt, Err: errors.New("not an ONNX file: it has no ir_version")}
 	}
 	return m, nil
+}
+
+// isPickle says whether data begins as pickles do since protocol 2: a byte that no ONNX file begins with, and the
+// protocol's number (https://docs.python.org/3/library/pickletools.html, PROTO).
+func isPickle(data []byte) bool {
+	return len(data) > 1 && data[0] == 0x80 && data[1] >= 2 && data[1] <= 5
 }
 
 // Marshal writes the model as an ONNX file. The same model always gives the

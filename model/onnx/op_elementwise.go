@@ -24,7 +24,13 @@ type arithmetic struct {
 	divides bool
 	// eachRow: row i of the result is that of instance i.
 	eachRow bool
+	// typ is the type of the operands.
+	typ model.Type
 }
+
+// overwrites implements overwriter. A division of integers looks for what has no
+// quotient first, and writes while it looks.
+func (op *arithmetic) overwrites() bool { return !op.divides || op.typ.IsFloat() }
 
 func add[T number](l stride, a, b, out []T) {
 	switch {
@@ -114,7 +120,7 @@ func buildArithmetic(n *node, op *arithmetic) (kernel, error) {
 	default:
 		out.role = out.classRole()
 	}
-	op.eachRow = together.eachRow()
+	op.eachRow, op.typ = together.eachRow(), a.typ
 	return op, nil
 }
 

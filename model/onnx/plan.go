@@ -53,7 +53,8 @@ const none = -1
 
 // shareSlots gives each computed value a slot of its type that no step needs any
 // more, or a new one, so that a run takes the memory of the values that are
-// needed at once. An output has its slot to itself, since it is handed over.
+// needed at once. An output has its slot to itself, since it is handed over, or
+// that of an operand of its own size.
 func (p *program) shareSlots() {
 	q := planner{program: p, widest: 1, last: make(map[int]int), moved: make(map[int]int), free: make(map[model.Type][]int)}
 	for i, s := range p.steps {
@@ -70,7 +71,9 @@ func (p *program) shareSlots() {
 	}
 	for i, s := range p.steps {
 		for _, v := range s.out {
-			q.give(v, true)
+			if !q.overwrite(i, v) {
+				q.give(v, true)
+			}
 		}
 		for _, v := range s.values() {
 			q.give(v, false)
@@ -101,6 +104,26 @@ func (q *planner) give(v *value, computed bool) {
 	}
 	q.bytes[at] = max(q.bytes[at], bytes)
 	q.moved[v.slot] = at
+}
+
+// overwrite gives a result of a step the slot of an operand that is of the same
+// type and shape, and that no later step reads. It reports whether there is one.
+func (q *planner) overwrite(i int, v *value) bool {
+	s := &q.program.steps[i]
+	k, able := s.kernel.(overwriter)
+	if !able || !k.overwrites() || slices.Contains(v.axes, openAxis) {
+		return false
+	}
+	for _, in := range s.in {
+		if in == nil || in.constant != nil || q.last[in.slot] != i || in.typ != v.typ || !slices.Equal(in.axes, v.axes) {
+			continue
+		}
+		if at := q.moved[in.slot]; q.bytes[at] == v.rowBytes(q.widest) {
+			q.moved[v.slot], q.last[in.slot] = at, none
+			return true
+		}
+	}
+	return false
 }
 
 // maxCompared is how many free slots are looked at for a value, so that the time

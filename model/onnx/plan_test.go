@@ -10,13 +10,13 @@ import (
 	"github.com/tepalhq/tepal/model"
 )
 
-// chain adds C to X so many times.
-func chain(nodes int, constant Tensor, columns int64) *Model {
+// chain adds C to X so many times, or divides X by it.
+func chain(op string, nodes int, constant Tensor, columns int64) *Model {
 	g := Graph{Initializers: []Tensor{constant}, Inputs: []ValueInfo{rowsOf("X", constant.Type, columns)}}
 	last := "X"
 	for i := range nodes {
 		name := fmt.Sprint("v", i)
-		g.Nodes = append(g.Nodes, operation("Add", []string{last, "C"}, []string{name}))
+		g.Nodes = append(g.Nodes, operation(op, []string{last, "C"}, []string{name}))
 		last = name
 	}
 	g.Outputs = []ValueInfo{{Name: last}}
@@ -24,7 +24,7 @@ func chain(nodes int, constant Tensor, columns int64) *Model {
 }
 
 // TestRowBytes has the memory of a row by hand: of each type what is needed at
-// once, and the outputs.
+// once.
 func TestRowBytes(t *testing.T) {
 	c := float32Tensor("C", []int{}, 1)
 	for _, test := range []struct {
@@ -32,18 +32,22 @@ func TestRowBytes(t *testing.T) {
 		file *Model
 		want int64
 	}{
-		{"one result", chain(1, c, 7), 7 * 4},
-		{"one on the way", chain(2, c, 7), 2 * 7 * 4},
-		{"two in turns, and the output", chain(3, c, 7), 3 * 7 * 4},
-		{"more in turns", chain(40, c, 7), 3 * 7 * 4},
-		{"doubles", chain(40, float64Tensor("C", []int{}, 1), 7), 3 * 7 * 8},
+		{"one result", chain("Add", 1, c, 7), 7 * 4},
+		{"results in place", chain("Add", 40, c, 7), 7 * 4},
+		{"quotients in place", chain("Div", 40, float64Tensor("C", []int{}, 2), 7), 7 * 8},
+		{"integers: one on the way", chain("Div", 2, int64Tensor("C", []int{}, 2), 7), 2 * 7 * 8},
+		{"two in turns, and the output", chain("Div", 3, int64Tensor("C", []int{}, 2), 7), 3 * 7 * 8},
+		{"more in turns", chain("Div", 40, int64Tensor("C", []int{}, 2), 7), 3 * 7 * 8},
+		{"a column that becomes wider", chain("Add", 3, zeros("C", 1, 9), 1), 9 * 4},
 		{"scores of three classes, a text, and the index of a class", classifierFile(), 3*4 + 16 + 8},
 		{"two targets", regressorFile(), 2 * 4},
 	} {
 		require.Equal(t, test.want, load(t, test.file).RowBytes, test.name)
 	}
-	m := load(t, chain(40, c, 7))
+	m := load(t, chain("Add", 40, c, 7))
 	require.Equal(t, []float32{41, 42, 43, 44, 45, 46, 47}, run(t, m, float32Rows(7, 1, 2, 3, 4, 5, 6, 7))[0].Float32s)
+	m = load(t, chain("Div", 4, int64Tensor("C", []int{}, 2), 1))
+	require.Equal(t, []int64{6, -6}, run(t, m, int64Tensor("", []int{2, 1}, 100, -100).Tensor)[0].Int64s)
 }
 
 // TestSharedSlots evaluates random graphs of sums, and of other names for values,
@@ -80,9 +84,10 @@ func TestSharedSlots(t *testing.T) {
 }
 
 // TestFrameBytes: a frame counts all the memory that it holds, also what it got
-// from a caller for an output, and not its constants.
+// from a caller for an output, and not its
+// constants.
 func TestFrameBytes(t *testing.T) {
-	compiled, err := compile(chain(3, zeros("C", 1, 100), 1), operators)
+	compiled, err := compile(chain("Div", 3, int64Tensor("C", []int{}, 2), 1), operators)
 	require.NoError(t, err)
 	p := compiled.program
 	f := p.newFrame()

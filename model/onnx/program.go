@@ -18,6 +18,11 @@ type kernel interface {
 	run(b *budget, in, out []*model.Tensor) error
 }
 
+// overwriter is a kernel that can tell whether its output may be the same tensor
+// as an input of the same type and shape: it reads each element for the last
+// time before it writes the element in that place.
+type overwriter interface{ overwrites() bool }
+
 // maxRowValues bounds the values that a run computes for each row of its
 // batch, over all steps: a small file asks for as many as the product of the
 // lengths of its constants, once for each of its nodes. It is room for two

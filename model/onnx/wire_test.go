@@ -216,6 +216,7 @@ func TestParseFaults(t *testing.T) {
 		{"an empty file", nil, "not an ONNX file: it has no ir_version"},
 		{"a text", []byte("<html><body>404"), unreadable + "proto: mismatching end group marker"},
 		{"a ZIP file", []byte("PK\x03\x04\x14\x00\x00\x00"), unreadable + "proto: invalid field number"},
+		{"Python's pickle.dumps([])", []byte("\x80\x04]\x94."), "not an ONNX file, but a pickle of Python: export the model to ONNX"},
 		{"no ir_version", enclosed(7), "not an ONNX file: it has no ir_version"},
 		{"truncated in a tag", []byte{0x80}, unreadable + "unexpected EOF"},
 		{"truncated in a varint", []byte{0x08, 0x80}, unreadable + "unexpected EOF"},

@@ -67,6 +67,8 @@ case $call in
   ;;
 'go build '*' ./cmd/tepal') cp "$0" "$(value -o "$@")" ;;
 'go tool '*cyclonedx-gomod*) echo '{}' >"$(value -output "$@")" ;;
+'go tool '*' helm package '*) echo chart >"$(value --destination "$@")/iris-classifier-$(value --version "$@").tgz" ;;
+'go tool '*' helm push '*) printf 'Pushed: %s\nDigest: %s\n' "${*: -1}" "$digest" ;;
 loadtest*) cp "$FIXTURES/load.json" bin/preview-load.json ;;
 'kubectl '*port-forward*)
   echo 'Forwarding from 127.0.0.1:40001 -> 8000'
