@@ -707,7 +707,7 @@ func TestLimits(t *testing.T) {
 	}
 	for what, name := range map[string]string{
 		"body, line of a stream": "DefaultMaxBodyBytes", "instances in a request, or in a line": "DefaultMaxBatch", "wait in the queue": "DefaultQueueTimeout",
-		"headers": "maxHeaderBytes", "time for the headers": "readHeaderTimeout", "time for the whole request, or for a line": "readTimeout",
+		"headers, with the line of the request": "maxHeaderBytes", "lines of headers, likewise": "maxHeaderLines", "time for the headers": "readHeaderTimeout", "time for the whole request, or for a line": "readTimeout",
 		"time from the end of the headers to the end of the answer, but for streams": "writeTimeout", "idle connection": "idleTimeout",
 		"artifact": "MaxArtifactBytes", "connections to port 8002": "opsConnections",
 	} {

@@ -123,6 +123,7 @@ func noteState(conn net.Conn, state http.ConnState) {
 		c.asked.Store(true)
 		c.quiet.Store(busy)
 	case http.StateIdle:
+		c.headers = headers{}
 		c.quiet.Store(c.owner.now.Load())
 	}
 }

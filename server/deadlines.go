@@ -97,6 +97,8 @@ type watchedConn struct {
 	// discarded says that enough was read on after a refusal. It belongs to the
 	// goroutine that serves the connection.
 	discarded bool
+	// headers are those that are read while it is quiet, by the same goroutine.
+	headers headers
 	// quiet is since when it waits for a request, busy while it has one; asked
 	// says that it has had one. extra is set before it is served.
 	quiet atomic.Int64

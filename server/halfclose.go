@@ -27,6 +27,9 @@ type callerSide struct {
 // byte, its deadline ends it.
 func (c *watchedConn) Read(p []byte) (int, error) {
 	n, err := c.TCPConn.Read(p)
+	if c.quiet.Load() != busy && c.headers.tooMany(p[:n]) {
+		return 0, c.refuseHeaders()
+	}
 	if len(p) == 1 && errors.Is(err, io.EOF) {
 		c.caller.once.Do(func() { close(c.caller.closed) })
 		err = awaitReset(c.TCPConn)

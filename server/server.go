@@ -123,7 +123,7 @@ func (c Config) Validate() error {
 		return fmt.Errorf("ops-addr: %s is http-addr too", c.OpsAddr)
 	case c.DrainDelay < 0:
 		return fmt.Errorf("drain-delay: %v is negative", c.DrainDelay)
-	case c.ShutdownTimeout <= c.DrainDelay+FlushReserve:
+	case c.ShutdownTimeout < FlushReserve || c.ShutdownTimeout-FlushReserve <= c.DrainDelay: // the sum could overflow
 		return fmt.Errorf("shutdown-timeout: %v leaves no time to drain: it must be longer than drain-delay (%v) and the %v kept for telemetry",
 			c.ShutdownTimeout, c.DrainDelay, FlushReserve)
 	case c.MaxConcurrency < 1:
@@ -173,7 +173,6 @@ const (
 	// not be the first to close one, or a request already on its way is lost.
 	idleTimeout = 620 * time.Second
 	// Enough for any set of tracing headers and tokens.
-	maxHeaderBytes = 64 << 10
 )
 
 // Server serves a repository's models over HTTP, and its own state on the ops

@@ -47,6 +47,14 @@ func TestConfigValidate(t *testing.T) {
 			"shutdown-timeout", Config{DrainDelay: 5 * time.Second, ShutdownTimeout: 7 * time.Second},
 			"shutdown-timeout: 7s leaves no time to drain: it must be longer than drain-delay (5s) and the 2s kept for telemetry",
 		},
+		{
+			"a drain-delay beyond any timeout", Config{DrainDelay: math.MaxInt64, ShutdownTimeout: 30 * time.Second},
+			"shutdown-timeout: 30s leaves no time to drain: it must be longer than drain-delay (2562047h47m16.854775807s) and the 2s kept for telemetry",
+		},
+		{
+			"the least shutdown-timeout", Config{ShutdownTimeout: math.MinInt64},
+			"shutdown-timeout: -2562047h47m16.854775808s leaves no time to drain: it must be longer than drain-delay (0s) and the 2s kept for telemetry",
+		},
 		{"max-concurrency", Config{MaxConcurrency: -1}, "max-concurrency: -1 is below 1"},
 		{"queue-timeout", Config{QueueTimeout: -time.Second}, "queue-timeout: -1s is not above 0s"},
 		{"max-concurrency, beyond reason", Config{MaxConcurrency: math.MaxInt}, "max-concurrency: 9223372036854775807 is above 65536"},

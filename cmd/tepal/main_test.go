@@ -94,6 +94,8 @@ func TestUsage(t *testing.T) {
 		{"serve --queue-timeout=-1s", "tepal: serve: --queue-timeout: -1s is not above 0s"},
 		{"serve --shutdown-timeout 0s", "tepal: serve: --shutdown-timeout: 0s leaves no time to drain"},
 		{"serve --max-body-bytes 0", "tepal: serve: --max-body-bytes: 0 is below 1"},
+		{"serve --memory-budget-bytes 0", "tepal: serve: --memory-budget-bytes: 0 is below 1"},
+		{"serve --max-connections 0", "tepal: serve: --max-connections: 0 is below 1"},
 		{"serve --max-batch 0", "tepal: serve: --max-batch: 0 is below 1"},
 		{"serve --http-addr=", `tepal: serve: --http-addr: "" is not HOST:PORT, such as "localhost:8000"`},
 		{"serve --ops-addr=", `tepal: serve: --ops-addr: "" is not HOST:PORT, such as "localhost:8002"`},

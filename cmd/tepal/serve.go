@@ -101,6 +101,10 @@ func (c *serveCmd) Validate() error {
 	switch {
 	case c.MaxQueue != nil && *c.MaxQueue < 0:
 		return fmt.Errorf("--max-queue: %d is below 0", *c.MaxQueue)
+	case c.MemoryBudget != nil && *c.MemoryBudget < 1:
+		return fmt.Errorf("--memory-budget-bytes: %d is below 1", *c.MemoryBudget)
+	case c.MaxConnections != nil && *c.MaxConnections < 1:
+		return fmt.Errorf("--max-connections: %d is below 1", *c.MaxConnections)
 	case c.Slow < 0:
 		return fmt.Errorf("--slow: %v is below 0s", c.Slow)
 	}
@@ -122,10 +126,10 @@ func (c *serveCmd) config() server.Config {
 		config.MaxConcurrency = *c.MaxConcurrency
 	}
 	if c.MemoryBudget != nil {
-		config.MemoryBudgetBytes = cmp.Or(*c.MemoryBudget, -1) // 0 is the default there, and no budget here
+		config.MemoryBudgetBytes = *c.MemoryBudget
 	}
 	if c.MaxConnections != nil {
-		config.MaxConnections = cmp.Or(*c.MaxConnections, -1)
+		config.MaxConnections = *c.MaxConnections
 	}
 	if c.MaxQueue != nil {
 		// There, 0 is the default, and less is none.

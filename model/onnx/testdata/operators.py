@@ -1,4 +1,4 @@
-"""Cases of Cast, Div, Identity and ZipMap, alone and behind a tree ensemble."""
+"""Cases of Add, Cast, Constant, Div, Identity and ZipMap, alone and behind a tree ensemble."""
 
 import numpy as np
 from onnx import helper, numpy_helper
@@ -71,6 +71,8 @@ def cases():
     yield from identities()
     yield from divisions()
     yield from integer_divisions()
+    yield from sums()
+    yield from constants()
     yield from pipelines()
     yield from cast_inputs()
 
@@ -177,6 +179,51 @@ def integer_divisions():
         }.items():
             constant = numpy_helper.from_array(divisor, "d")
             yield single(f"div_{SHORT[kind]}_{name}", "Div", {"x": table}, kind, [constant])
+
+
+def sums():
+    """Add of each type of number: infinities and NaN, integers that overflow, and each way to broadcast."""
+    for kind in ("float32", "float64", "int64", "int32"):
+        dtype = np.dtype(kind).type
+        if kind.startswith("float"):
+            largest = np.finfo(dtype).max
+            special = np.array([1, -1, 0.0, -0.0, np.nan, np.inf, -np.inf, 7.5, 1e-30, largest, 0.1, 2], dtype)
+        else:
+            limits = np.iinfo(dtype)
+            special = np.array([1, -1, 0, limits.max, limits.min, 7, -7, 100, -100, 2, 3, 5], dtype)
+        table = special.reshape(4, 3)
+        for name, term in {
+            "scalar": np.array(3, dtype),
+            "length_1": np.array([-7], dtype),
+            "columns": np.array([3, -5, special[9]], dtype),
+        }.items():
+            yield single(f"add_{SHORT[kind]}_{name}", "Add", {"x": table}, kind, [numpy_helper.from_array(term, "c")])
+        yield single(f"add_{SHORT[kind]}_table", "Add", {"a": table, "b": table[::-1].copy()}, kind)
+        yield single(f"add_{SHORT[kind]}_rows", "Add", {"a": table, "b": table[:, 1:2].copy()}, kind)
+        yield single(f"add_{SHORT[kind]}_wider", "Add", {"a": table[:, 2:].copy(), "b": table}, kind)
+    yield single("add_f32_no_rows", "Add", {"a": table_of(0), "b": table_of(0)}, "float32")
+
+
+def constants():
+    """Constant in each of its forms, beside a row; texts are read as numbers first."""
+    for name, kind, options in (
+        ("tensor_f32", "float32", {"value": numpy_helper.from_array(np.array([0.1, -0.0, np.inf], np.float32))}),
+        ("tensor_f64", "float64", {"value": numpy_helper.from_array(np.array([0.1, 1e300, 3]))}),
+        ("tensor_i64", "int64", {"value": numpy_helper.from_array(np.array([[2**53 + 1, 0, -1]]))}),
+        ("float", "float32", {"value_float": 0.1}),
+        ("floats", "float32", {"value_floats": [0.1, 2.0, -3.5]}),
+        ("int", "int64", {"value_int": -7}),
+        ("ints", "int64", {"value_ints": [1, 2, 3]}),
+        ("string", "float32", {"value_string": "1.5"}),
+        ("strings", "float32", {"value_strings": ["1.5", "-2", "1e-3"]}),
+    ):
+        made = "text" if name.startswith("string") else "c"
+        nodes = [helper.make_node("Constant", [], [made], **options), helper.make_node("Add", ["x", "c"], ["y"])]
+        if made == "text":
+            nodes.insert(1, cast_node("text", "c", kind))
+        value = table_of(4).astype(np.dtype(kind))
+        model = make_model(f"constant_{name}", nodes, [operand_info("x", value)], [tensor_info("y", kind, 2)])
+        yield Case(f"constant_{name}", model, {"x": value})
 
 
 def pipeline(name, ensemble, later, outputs, kind="float32", constants=(), before=()):
