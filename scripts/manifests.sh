@@ -46,12 +46,12 @@ choose() {
   [ "$ENV" != guide ] || without=networkpolicy
   components=(image)
   if [ -n "${CLUSTER:-}" ]; then
-    [[ $CLUSTER =~ ^[a-z0-9][a-z0-9-]*$ && -f k8s/clusters/$CLUSTER/kustomization.yaml ]] || die "there is no k8s/clusters/$CLUSTER"
+    [[ $CLUSTER =~ ^[a-z0-9][a-z0-9-]*$ && -f k8s/clusters/$CLUSTER/kustomization.yaml ]] || die "there is no k8s/clusters/$CLUSTER; there are: $(cd k8s/clusters && echo *)"
     mapfile -t components < <(awk -v without="$without" 'sub("^  - ../../components/", "") && $0 != without' "k8s/clusters/$CLUSTER/kustomization.yaml")
   fi
   for component in ${COMPONENTS:-}; do
     [[ $component =~ ^[a-z][a-z-]*$ && -f k8s/components/$component/kustomization.yaml ]] ||
-      die "there is no k8s/components/$component"
+      die "there is no k8s/components/$component; there are: $(cd k8s/components && echo *)"
     chosen "$component" || components+=("$component")
   done
   at_most_one gke gke-otlp eks aks onprem

@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 # shellcheck source=scripts/k8s.bash
 source scripts/k8s.bash
 
-usage() { echo 'Usage: ENV=prod [PR=12] [URL_TIMEOUT=300] scripts/url.sh'; }
+usage() { echo 'Usage: ENV=prod [PR=12] [URL_TIMEOUT=300] [DRY_RUN=1] scripts/url.sh'; }
 no_arguments "$@"
 
 get() { # TEMPLATE
@@ -46,6 +46,10 @@ node_port() {
 }
 
 names
+if [ "${DRY_RUN:-}" = 1 ]; then
+  echo "+ kubectl -n $namespace get service $service" >&2
+  exit
+fi
 type=$(get '{.spec.type}')
 case $type in
 LoadBalancer) balancer ;;

@@ -16,6 +16,7 @@ import (
 	"github.com/tepalhq/tepal/artifacts"
 	"github.com/tepalhq/tepal/model/repository"
 	"github.com/tepalhq/tepal/printable"
+	_ "github.com/tepalhq/tepal/telemetry/early" // before what the SDK writes while it is initialised
 )
 
 // version and commit are stamped by the linker; the Makefile says how.

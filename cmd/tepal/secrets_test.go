@@ -59,7 +59,7 @@ func TestSecretsStayOutOfTheLog(t *testing.T) {
 		"what is in the wrong variable": {
 			"OTEL_TRACES_EXPORTER=gcp_trace," + secret, "OTEL_METRICS_EXPORTER=" + secret, "OTEL_TRACES_SAMPLER=" + secret, "OTEL_PROPAGATORS=baggage," + secret,
 			"OTEL_RESOURCE_ATTRIBUTES=" + secret, "OTEL_BSP_MAX_QUEUE_SIZE=" + secret,
-			"OTEL_SDK_DISABLED=" + secret,
+			"OTEL_SDK_DISABLED=" + secret, "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT=" + secret, "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT=" + secret,
 		},
 		"Google's credentials": {"OTEL_TRACES_EXPORTER=gcp_trace", "GOOGLE_APPLICATION_CREDENTIALS=" + credentials},
 	} {

@@ -240,6 +240,14 @@ func TestURL(t *testing.T) {
 	}
 }
 
+func TestURLDryRun(t *testing.T) {
+	r := call(t, "", "url.sh", cluster{}, "DRY_RUN=1", "TYPE=LoadBalancer", "IP=203.0.113.9")
+	assert.Zero(t, r.code)
+	assert.Empty(t, r.calls)
+	assert.Empty(t, r.stdout)
+	assert.Equal(t, "+ kubectl -n iris-dev get service iris-classifier-service\n", r.stderr)
+}
+
 // TestRefusals holds make manifests to what it refuses, and to saying why.
 func TestRefusals(t *testing.T) {
 	kustomize := tool(t, "kustomize")
