@@ -54,7 +54,7 @@ func takes(w http.ResponseWriter, r *http.Request) (media string, ok bool) {
 // which is that of the body.
 func sends(w http.ResponseWriter, r *http.Request, media string) bool {
 	headers := r.Header.Values("Accept")
-	if len(headers) == 0 || headers[0] == "*/*" || accepts(headers, media) {
+	if len(headers) == 0 || headers[0] == "*/*" || headers[0] == "" || accepts(headers, media) {
 		return true
 	}
 	writeProblem(w, r, http.StatusNotAcceptable, "Not acceptable", &model.Error{

@@ -441,6 +441,7 @@ func TestRefusalsDoNotSpoilTheConnection(t *testing.T) {
 	}{
 		{"media type", http.Header{"Content-Type": {"text/plain"}}, setup{}, http.StatusUnsupportedMediaType},
 		{"accept", http.Header{"Accept": {"text/csv"}}, setup{}, http.StatusNotAcceptable},
+		{"accept nothing in particular", http.Header{"Accept": {""}}, setup{}, http.StatusOK},
 		{"stream", http.Header{"Content-Type": {ndjsonMedia}}, setup{}, http.StatusOK},
 		{"stream of a line that is no JSON", http.Header{"Content-Type": {ndjsonMedia}, "X-Body": {"{"}}, setup{}, http.StatusOK},
 		{"stream not accepted", http.Header{"Content-Type": {ndjsonMedia}, "Accept": {"application/json"}}, setup{}, http.StatusNotAcceptable},

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"runtime"
 	"strings"
 
@@ -152,6 +153,21 @@ func (g *given) UnmarshalText(text []byte) error {
 		return errors.New("it is set and empty: give a value, or leave it out")
 	}
 	*g = given(text)
+	return nil
+}
+
+// digest is the value of a setting that pins a model file's bytes: sha256: and
+// 64 hexadecimal digits. One of another form would be met by no file.
+type digest string
+
+var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
+// UnmarshalText reads a digest.
+func (d *digest) UnmarshalText(text []byte) error {
+	if !digestForm.Match(text) {
+		return errors.New("it is no digest: give sha256: and 64 hexadecimal digits in lower case, as tepal verify prints them")
+	}
+	*d = digest(text)
 	return nil
 }
 

@@ -106,6 +106,8 @@ func TestUsage(t *testing.T) {
 		{"serve --drift-window 0s", "tepal: serve: --drift-window: 0s is below 1m0s"},
 		{"serve --drift-window 5s", "tepal: serve: --drift-window: 5s is below 1m0s"},
 		{"serve --log-payloads all", `tepal: --log-payloads: "all" is neither off nor sampled:SHARE with a share from 0 to 1`},
+		{"serve --model-digest sha256:0", "tepal: --model-digest: it is no digest: give sha256: and 64 hexadecimal digits"},
+		{"verify --digest " + strings.Repeat("A", 64), "tepal: --digest: it is no digest"},
 		{"predict --to xml", `tepal: --to must be one of "jsonl","csv" but got "xml"`},
 		{"serve a.onnx b.onnx", "tepal: unexpected argument b.onnx"},
 	} {
@@ -118,6 +120,7 @@ func TestUsage(t *testing.T) {
 }
 
 func TestFailures(t *testing.T) {
+	otherDigest := "sha256:" + strings.Repeat("0", 64)
 	dir := t.TempDir()
 	corrupt := filepath.Join(dir, "corrupt.onnx")
 	require.NoError(t, os.WriteFile(corrupt, artifacts.Iris[:500], 0o600))
@@ -126,10 +129,10 @@ func TestFailures(t *testing.T) {
 		want string
 	}{
 		{[]string{"serve", "--check", "none.onnx"}, "tepal: missing: the model file none.onnx does not exist\n"},
-		{[]string{"serve", "--check", "--model-digest", "sha256:0"}, "tepal: digest differs: the embedded model iris has " + onnx.Digest(artifacts.Iris) + " and sha256:0 is demanded\n"},
+		{[]string{"serve", "--check", "--model-digest", otherDigest}, "tepal: digest differs: the embedded model iris has " + onnx.Digest(artifacts.Iris) + " and " + otherDigest + " is demanded\n"},
 		{[]string{"inspect", corrupt}, "unexpected EOF"},
 		{[]string{"verify", dir}, "is a directory where an ONNX file is needed"},
-		{[]string{"verify", "--digest", "sha256:0"}, "tepal: digest differs: "},
+		{[]string{"verify", "--digest", otherDigest}, "tepal: digest differs: "},
 		{[]string{"predict", filepath.Join(dir, "none.csv")}, "no such file or directory"},
 		{[]string{"predict", "-m", "none.onnx"}, "tepal: missing: the model file none.onnx does not exist\n"},
 		{[]string{"predict", "-o", filepath.Join(dir, "none", "out.csv")}, "no such file or directory"},

@@ -52,7 +52,7 @@ type serveCmd struct {
 
 	TrustCallers bool `group:"Traces:" help:"Let the trace headers of callers decide which requests are recorded. Use it only where a gateway drops such headers of strangers. Without it, OTEL_TRACES_SAMPLER bounds what is recorded."`
 
-	ModelDigest   given         `group:"Model:" help:"Refuse a model file of any other digest." placeholder:"sha256:HEX"`
+	ModelDigest   digest        `group:"Model:" help:"Refuse a model file of any other digest." placeholder:"sha256:HEX"`
 	RequireGolden bool          `group:"Model:" help:"Refuse a model file without golden rows, which prove its answers."`
 	DriftWindow   time.Duration `group:"Model:" help:"How far back drift is measured; at least 1m." default:"${drift_window}"`
 	Check         bool          `group:"Model:" help:"Check the settings, load and prove the model, and exit."`

@@ -11,7 +11,7 @@ import (
 
 type verifyCmd struct {
 	modelArg
-	Digest given `help:"Refuse a model file of any other digest." env:"TEPAL_MODEL_DIGEST" placeholder:"sha256:HEX"`
+	Digest digest `help:"Refuse a model file of any other digest." env:"TEPAL_MODEL_DIGEST" placeholder:"sha256:HEX"`
 }
 
 // Help teaches what the flags alone do not.
