@@ -215,17 +215,23 @@ func processorsOfGo() int {
 	return runtime.GOMAXPROCS(0)
 }
 
+// TestSecondSignalEndsAtOnce sends the second signal later, and at the heels of
+// the first.
 func TestSecondSignalEndsAtOnce(t *testing.T) {
-	p := startProcess(t, nil, "--drain-delay", "9m", "--shutdown-timeout", "10m")
-	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
-	p.line(t, "stop: say not ready")
-	begin := time.Now()
-	require.NoError(t, p.Process.Signal(syscall.SIGTERM))
-	err := p.end()
-	var ended *exec.ExitError
-	require.ErrorAs(t, err, &ended)
-	assert.True(t, ended.Sys().(syscall.WaitStatus).Signaled())
-	assert.Less(t, time.Since(begin), 5*time.Minute)
+	for _, pause := range []bool{true, false} {
+		p := startProcess(t, nil, "--drain-delay", "9m", "--shutdown-timeout", "10m")
+		begin := time.Now()
+		require.NoError(t, p.Process.Signal(syscall.SIGTERM))
+		if pause {
+			p.line(t, "stop: say not ready")
+		}
+		require.NoError(t, p.Process.Signal(syscall.SIGINT))
+		err := p.end()
+		var ended *exec.ExitError
+		require.ErrorAs(t, err, &ended)
+		assert.True(t, ended.Sys().(syscall.WaitStatus).Signaled())
+		assert.Less(t, time.Since(begin), 5*time.Minute)
+	}
 }
 
 // TestTraceIsExportedAtTheStop sends a traceparent, and looks for it in the log

@@ -159,10 +159,8 @@ func (c *serveCmd) Run(ctx context.Context, s streams, app *kong.Context) error 
 	if c.Check {
 		return check(ctx, s, source)
 	}
-	ctx, stop := signal.NotifyContext(ctx, syscall.SIGINT, syscall.SIGTERM)
-	defer stop()
-	// The first signal ends the server, and a second one, whose default action is back by then, the process.
-	context.AfterFunc(ctx, stop)
+	ctx, release := untilSignal(ctx)
+	defer release()
 	// These belong to the process, so no package below sets them. A standard output that is closed costs lines of the log,
 	// which are counted, and not the server.
 	signal.Ignore(syscall.SIGPIPE)
