@@ -298,7 +298,7 @@ func TestPredict(t *testing.T) {
 			ran{1, "", "tepal: standard input: line 2: /x: the model has no such feature: expected one of sepal_length, sepal_width, petal_length, petal_width, got \"x\"\n"},
 		},
 		{"no rows", csvHeader, nil, ran{0, "", ""}},
-		{"no header", "", nil, ran{1, "", "tepal: standard input: line 1: there is no header\n"}},
+		{"no header", "", nil, ran{1, "", "tepal: standard input: line 1: there is no header (for the embedded model iris)\n"}},
 		{
 			"bad cell", csvHeader + "5.1,3.5,1.4,0.2\n5.1,3.5,much,0.2\n", nil,
 			ran{1, setosa, "tepal: standard input: line 3, column 9: feature \"petal_length\": \"much\" is no float64 number\n"},

@@ -108,7 +108,8 @@ func (c *predictCmd) read(in io.Reader, codec *rows.Codec, notes io.Writer, each
 	}
 	reader, err := rows.NewCSVReader(in, codec)
 	if err != nil {
-		return err
+		// Whoever gave one file may have meant it for the model.
+		return fmt.Errorf("%w (for %s)", err, modelArg{c.Model}.source())
 	}
 	if len(reader.PassedOver()) > 0 {
 		fmt.Fprintf(notes, "tepal: ignored columns that are not features: %s\n", printable.Text(strings.Join(reader.PassedOver(), ", ")))
