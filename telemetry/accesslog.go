@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/tepalhq/tepal/clip"
 )
 
 // Bounds, in bytes, on what a caller chooses and a log line repeats.
@@ -97,15 +99,15 @@ func (x *exchange) log(o outcome) {
 	}
 	ip, _ := splitHostPort(r.RemoteAddr)
 	info := requestInfo{
-		method: clip(r.Method, maxLoggedMethod), url: clip(target(r), maxLoggedText), protocol: r.Proto,
-		remoteIP: ip, userAgent: clip(r.UserAgent(), maxLoggedText),
+		method: clip.Text(r.Method, maxLoggedMethod), url: clip.Text(target(r), maxLoggedText), protocol: r.Proto,
+		remoteIP: ip, userAgent: clip.Text(r.UserAgent(), maxLoggedText),
 		status: o.status, latency: o.latency, requestSize: x.body.size, responseSize: x.response.size,
 		model: x.record.ModelName, modelVersion: x.record.ModelVersion, rows: x.record.Rows,
-		queueWait: x.record.QueueWait, problem: x.record.ErrorType, pointer: clip(x.record.Pointer, maxLoggedText), stack: string(o.stack),
+		queueWait: x.record.QueueWait, problem: x.record.ErrorType, pointer: clip.Text(x.record.Pointer, maxLoggedText), stack: string(o.stack),
 	}
 	// The cause of a 4xx is in the answer, and may repeat the payload, which is not logged.
 	if x.record.Err != nil && (o.status >= 500 || o.panicked() || o.aborted) {
-		info.err = clip(fmt.Sprint(x.record.Err), maxLoggedText)
+		info.err = clip.Text(fmt.Sprint(x.record.Err), maxLoggedText)
 	}
 	t.lines.request(x.span, x.start.Add(o.latency), o.severity, x.message(o), &info)
 }
@@ -115,11 +117,11 @@ func (x *exchange) message(o outcome) string {
 	e, method := &x.layer.endpoint, x.request.Method
 	switch {
 	case o.aborted:
-		return e.label(clip(method, maxLoggedMethod)) + " aborted"
+		return e.label(clip.Text(method, maxLoggedMethod)) + " aborted"
 	case o.status == http.StatusOK && method == e.method:
 		return e.ok
 	}
-	return e.label(clip(method, maxLoggedMethod)) + " " + strconv.Itoa(o.status)
+	return e.label(clip.Text(method, maxLoggedMethod)) + " " + strconv.Itoa(o.status)
 }
 
 // target is the path and the query, as they came where that is all that came: a proxy's form may hold a password.
@@ -131,12 +133,4 @@ func target(r *http.Request) string {
 		return "" // which may hold one too
 	}
 	return r.URL.RequestURI()
-}
-
-// clip shortens s to at most n bytes and shows that it did.
-func clip(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	return s[:n] + "…"
 }

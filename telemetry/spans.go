@@ -16,6 +16,8 @@ import (
 	"go.opentelemetry.io/otel/propagation"
 	semconv "go.opentelemetry.io/otel/semconv/v1.43.0"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/tepalhq/tepal/clip"
 )
 
 // Attribute keys of the prediction span.
@@ -160,12 +162,13 @@ func requestAttributes(r *http.Request, route string) []attribute.KeyValue {
 	attrs := make([]attribute.KeyValue, 0, 20) // the answer's have room too
 	add := func(key attribute.Key, value string, most int) {
 		if value != "" {
-			attrs = append(attrs, key.String(text(value, most)))
+			// An attribute that is not UTF-8 would cost its whole batch.
+			attrs = append(attrs, key.String(clip.Text(value, most)))
 		}
 	}
 	host, port := splitHostPort(r.Host)
 	method := knownMethod(r.Method)
-	attrs = append(attrs, semconv.ServerAddress(text(host, maxLoggedText)), semconv.URLScheme("http"), semconv.HTTPRequestMethodKey.String(method))
+	attrs = append(attrs, semconv.ServerAddress(clip.Text(host, maxLoggedText)), semconv.URLScheme("http"), semconv.HTTPRequestMethodKey.String(method))
 	if port > 0 && port != 80 {
 		attrs = append(attrs, semconv.ServerPort(port))
 	}
@@ -186,9 +189,6 @@ func requestAttributes(r *http.Request, route string) []attribute.KeyValue {
 	add(semconv.NetworkProtocolVersionKey, version, maxLoggedMethod)
 	return attrs
 }
-
-// text makes fit for a span what somebody outside chose: an attribute that is not UTF-8 costs its whole batch.
-func text(s string, n int) string { return strings.ToValidUTF8(clip(s, n), invalidRuneValue) }
 
 // splitHostPort takes an address apart; the port is 0 where there is none.
 func splitHostPort(address string) (host string, port int) {
@@ -228,10 +228,10 @@ func (x *exchange) endSpan(o outcome) {
 	case o.panicked():
 		span.AddEvent(semconv.ExceptionEventName, trace.WithAttributes(
 			semconv.ExceptionType(o.panicType),
-			semconv.ExceptionMessage(text(fmt.Sprint(x.record.Err), maxLoggedText)),
+			semconv.ExceptionMessage(clip.Text(fmt.Sprint(x.record.Err), maxLoggedText)),
 			semconv.ExceptionStacktrace(strings.ToValidUTF8(string(o.stack), invalidRuneValue)),
 		))
-		span.SetStatus(codes.Error, text(fmt.Sprint(x.record.Err), maxLoggedText))
+		span.SetStatus(codes.Error, clip.Text(fmt.Sprint(x.record.Err), maxLoggedText))
 	case o.aborted:
 		span.SetStatus(codes.Error, x.record.ErrorType)
 	case o.status >= 500:
